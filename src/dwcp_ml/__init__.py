@@ -1,0 +1,1 @@
+"""DWCP telemetry to four ONNX models."""

@@ -1,0 +1,111 @@
+"""Every failure a person can cause, each with its own exit code and one clear sentence."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class DwcpError(Exception):
+    """Base of all expected failures; the command line prints its text and exits with its code."""
+
+    exit_code = 1
+
+
+class GateFailedError(DwcpError):
+    """A quality gate did not pass or could not be evaluated; nothing was registered."""
+
+    exit_code = 3
+
+
+class ParamsError(DwcpError):
+    """params.yaml, columns.yaml or an option holds an unknown key or an impossible value."""
+
+    exit_code = 4
+
+
+class MissingColumnError(DwcpError):
+    """A column that is needed is not there, or its type cannot be read as the schema's."""
+
+    exit_code = 5
+
+
+class OutOfRangeError(DwcpError):
+    """Values lie outside the schema's range, most often because of a wrong unit."""
+
+    exit_code = 6
+
+
+class RowOrderError(DwcpError):
+    """Rows are unsorted or duplicated within one (node_id, peer_id) series."""
+
+    exit_code = 7
+
+
+class GapError(DwcpError):
+    """A series misses steps or does not keep the constant step."""
+
+    exit_code = 8
+
+
+class TimeZoneError(DwcpError):
+    """Timestamps carry no time zone and none was declared, or zones are mixed."""
+
+    exit_code = 9
+
+
+class UnreadableFileError(DwcpError):
+    """A file is missing, empty, truncated or not of the format its name says."""
+
+    exit_code = 10
+
+
+class ContractError(DwcpError):
+    """The data contract failed: an expectation failed, raised, was dropped, or none was run."""
+
+    exit_code = 11
+
+
+class EmptySplitError(DwcpError):
+    """A part of the split would hold no complete window of any series."""
+
+    exit_code = 12
+
+
+class TrainingError(DwcpError):
+    """Training ended without a usable model: not finite, not converging, or no examples."""
+
+    exit_code = 13
+
+
+class ExportError(DwcpError):
+    """The ONNX graph is invalid or does not answer as the native model does."""
+
+    exit_code = 14
+
+
+class RegistryError(DwcpError):
+    """The model registry is damaged, or a version does not exist or does not match its digest."""
+
+    exit_code = 15
+
+
+class MissingValuesError(DwcpError):
+    """A required column misses more values than the contract allows."""
+
+    exit_code = 16
+
+
+class StorageError(DwcpError):
+    """A folder cannot be written, or the disk is full; nothing half-written was left."""
+
+    exit_code = 17
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the nearest known word, or an empty string."""
+    match = get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{match[0]}'?" if match else ""

@@ -1,0 +1,204 @@
+"""What a model offers; the stages are generic over it.
+
+A fifth model is one module in this package that defines ``MODEL``, its section in
+params.yaml and its rows in the schema. Nothing else names a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dwcp_ml.params import Section
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from onnx import ModelProto
+
+Array = NDArray[np.generic]
+Outputs = Mapping[str, Array]
+Role = Literal["train", "validation", "test", "fresh"]
+
+
+class ModelParams(Section):
+    """Common to every model's section of params.yaml."""
+
+    seed: int = 42
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Aligned examples of one part.
+
+    Attributes:
+        features: (n, ...) float32, exactly what a client sends.
+        targets: each (n, ...); what the decision is scored against.
+        group: (n,) the entity that a bootstrap resamples (link, node or cluster).
+        time_s: (n,) int64, epoch seconds of the newest input row.
+        slices: (n,) strings per slice name, for figures by slice.
+        truth: (n, ...) latent arrays of the simulator; never seen by fit's features or the graph.
+    """
+
+    features: NDArray[np.float32]
+    targets: Mapping[str, Array]
+    group: Array
+    time_s: NDArray[np.int64]
+    slices: Mapping[str, Array] = field(default_factory=dict)
+    truth: Mapping[str, Array] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return len(self.features)
+
+    def take(self, index: Array) -> Examples:
+        """The examples at ``index`` (integers or a mask)."""
+        return Examples(
+            self.features[index],
+            {k: v[index] for k, v in self.targets.items()},
+            self.group[index],
+            self.time_s[index],
+            {k: v[index] for k, v in self.slices.items()},
+            {k: v[index] for k, v in self.truth.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the split: telemetry rows and, on simulated data, their latent truth.
+
+    ``truth`` has the same rows in the same order as ``telemetry``; None on real data.
+    ``incidents`` is labeled_incidents.json or None.
+    """
+
+    telemetry: Path
+    truth: Path | None
+    incidents: Path | None
+    step_s: int
+    role: Role
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A graph input or output as metadata.json records it.
+
+    ``shape`` holds None for the batch, a name for another dynamic axis.
+    """
+
+    name: str
+    dtype: Literal["float32", "int64"]
+    shape: tuple[int | str | None, ...]
+    unit: str
+    features: tuple[str, ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure over weighted examples; a bootstrap resample is a vector of weights.
+
+    ``compute(examples, outputs, weights)`` takes (n,) float64 weights and returns a float, NaN if
+    it is undefined there (for example no positive).
+    """
+
+    name: str
+    unit: str
+    better: Literal["lower", "higher"]
+    compute: Callable[[Examples, Outputs, NDArray[np.float64]], float]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class GateRule:
+    """A bound on a metric, or on its skill over a baseline.
+
+    ``slice`` is "all", or "NAME" (every value of that slice must pass), or "NAME=VALUE".
+    With ``against`` set the gated value is the skill 1 - model/baseline for a metric where lower
+    is better, and model - baseline where higher is better. ``headline`` puts it in the table that
+    `make run` prints.
+    """
+
+    name: str
+    metric: str
+    bound: float
+    direction: Literal["min", "max"]
+    slice: str = "all"
+    against: str | None = None
+    headline: bool = False
+
+
+Predictor = Callable[[Examples], Outputs]
+
+
+class Model(Protocol):
+    """A model of DWCP. All methods are pure; heavy packages are imported inside them."""
+
+    name: str
+    title: str
+    params_type: type[ModelParams]
+    key_columns: tuple[str, ...]  # without these (and the label) the model cannot be trained
+    label_column: str | None
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    primary_metric: str  # compared with the champion
+    metrics: tuple[Metric, ...]
+
+    def span(self, params: ModelParams) -> tuple[int, int]:
+        """(window, horizon) in steps: what one example reads and how far its target lies ahead."""
+        ...
+
+    def examples(self, part: Part, params: ModelParams) -> Examples:
+        """Examples of a part; windows never cross a series, a gap or a cluster."""
+        ...
+
+    def fit(
+        self, train: Examples, validation: Examples, params: ModelParams, log: TrainingLog
+    ) -> object:
+        """Train; the native model (Keras, scikit-learn or a bundle of both)."""
+        ...
+
+    def save(self, fitted: object, folder: Path) -> None:
+        """Write the native model without pickle."""
+        ...
+
+    def load(self, folder: Path) -> object:
+        """Read what ``save`` wrote."""
+        ...
+
+    def predict(self, fitted: object, features: NDArray[np.float32]) -> Outputs:
+        """What the native model answers, under the graph's output names; for the parity gate."""
+        ...
+
+    def graph(self, fitted: object) -> ModelProto:
+        """The ONNX graph from raw features to decision; canonicalised by the export stage."""
+        ...
+
+    def facts(self, fitted: object) -> dict[str, object]:
+        """Scaler, threshold and what else metadata.json should tell."""
+        ...
+
+    def baselines(
+        self, train: Examples, validation: Examples, params: ModelParams
+    ) -> Mapping[str, Predictor]:
+        """Named rivals, tuned on train and validation only; each answers as the graph would."""
+        ...
+
+    def ceiling(self, examples: Examples) -> Outputs | None:
+        """Answers of one who knows the latent truth; None on real data."""
+        ...
+
+    def gates(self, params: ModelParams) -> tuple[GateRule, ...]:
+        """Bounds that decide APPROVED."""
+        ...
+
+
+class TrainingLog(Protocol):
+    """Receives progress; the stage writes it to history.json and shows a bar."""
+
+    def epoch(self, number: int, of: int, figures: Mapping[str, float]) -> None:
+        """Record one finished epoch (or boosting stage), counted from 1."""
+        ...

@@ -1,0 +1,1 @@
+"""What the data is: schema, simulator, ingest, contract, split, windows."""
