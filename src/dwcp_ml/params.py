@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -33,7 +33,9 @@ class NetworkParams(Section):
     drop_depth: float = Field(0.6, gt=0, description="mean log depth of a drop")
     drop_hold_steps: float = Field(40, ge=1)
     drop_recovery: float = Field(0.9, gt=0, lt=1, description="left of a drop after one step")
-    lead_steps_max: int = Field(3, ge=0, description="a drop is announced 1 to this many steps ahead")
+    lead_steps_max: int = Field(
+        3, ge=0, description="a drop is announced 1 to this many steps ahead"
+    )
     lead_depth_error: float = Field(0.4, ge=0, description="error of the announced depth, fraction")
 
 
@@ -100,7 +102,13 @@ class FreshParams(Section):
 
 
 class SplitParams(Section):
-    """Fractions of time; the gap between two parts follows from the models' windows."""
+    """Fractions of time; the gap between two parts follows from the models' windows.
+
+    ``by`` is "time" for one boundary for all, "series_time" for boundaries within each series,
+    which suits recordings made at different times.
+    """
+
+    by: Literal["time", "series_time"] = "time"
 
     train: float = Field(0.70, gt=0, lt=1)
     validation: float = Field(0.15, gt=0, lt=1)
@@ -142,7 +150,7 @@ S = TypeVar("S", bound=BaseModel)
 
 
 def parse(kind: type[S], value: Any, where: str) -> S:
-    """Validate ``value`` as ``kind``; raise ParamsError naming the key and the nearest known one."""
+    """Validate ``value`` as ``kind``; ParamsError names the key and the nearest one."""
     try:
         return kind.model_validate(value)
     except ValidationError as error:
@@ -182,7 +190,9 @@ def _explain(kind: type[BaseModel], error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"unknown key '{where}'{nearest(str(first['loc'][-1]), _fields_at(kind, first['loc']))}"
+        return (
+            f"unknown key '{where}'{nearest(str(first['loc'][-1]), _fields_at(kind, first['loc']))}"
+        )
     if first["type"] == "missing":
         return f"key '{where}' is missing"
     message = first["msg"].removeprefix("Value error, ")

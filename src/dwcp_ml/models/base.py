@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from onnx import ModelProto
 
-Array = NDArray[np.generic]
+    from dwcp_ml.telemetry.dataset import Part
+
+Array = NDArray[Any]
 Outputs = Mapping[str, Array]
-Role = Literal["train", "validation", "test", "fresh"]
 
 
 class ModelParams(Section):
@@ -65,21 +66,6 @@ class Examples:
             {k: v[index] for k, v in self.slices.items()},
             {k: v[index] for k, v in self.truth.items()},
         )
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of the split: telemetry rows and, on simulated data, their latent truth.
-
-    ``truth`` has the same rows in the same order as ``telemetry``; None on real data.
-    ``incidents`` is labeled_incidents.json or None.
-    """
-
-    telemetry: Path
-    truth: Path | None
-    incidents: Path | None
-    step_s: int
-    role: Role
 
 
 @dataclass(frozen=True)
@@ -134,12 +120,31 @@ class GateRule:
 Predictor = Callable[[Examples], Outputs]
 
 
+@dataclass(frozen=True)
+class Figure:
+    """Plain data of one plot: written as CSV for `dvc plots`, drawn in the report.
+
+    ``series`` maps a label to (x, y), two (k,) arrays, k at most a few hundred.
+    For kind "bar" x holds the category names.
+    """
+
+    name: str
+    title: str
+    kind: Literal["line", "scatter", "bar"]
+    x_label: str
+    y_label: str
+    series: Mapping[str, tuple[Array, Array]]
+    log_x: bool = False
+    log_y: bool = False
+    diagonal: bool = False
+
+
 class Model(Protocol):
     """A model of DWCP. All methods are pure; heavy packages are imported inside them."""
 
     name: str
     title: str
-    params_type: type[ModelParams]
+    params_type: type[Any]  # a ModelParams of its own
     key_columns: tuple[str, ...]  # without these (and the label) the model cannot be trained
     label_column: str | None
     inputs: tuple[Tensor, ...]
@@ -147,42 +152,40 @@ class Model(Protocol):
     primary_metric: str  # compared with the champion
     metrics: tuple[Metric, ...]
 
-    def span(self, params: ModelParams) -> tuple[int, int]:
+    def span(self, params: Any) -> tuple[int, int]:
         """(window, horizon) in steps: what one example reads and how far its target lies ahead."""
         ...
 
-    def examples(self, part: Part, params: ModelParams) -> Examples:
+    def examples(self, part: Part, params: Any) -> Examples:
         """Examples of a part; windows never cross a series, a gap or a cluster."""
         ...
 
-    def fit(
-        self, train: Examples, validation: Examples, params: ModelParams, log: TrainingLog
-    ) -> object:
+    def fit(self, train: Examples, validation: Examples, params: Any, log: TrainingLog) -> Any:
         """Train; the native model (Keras, scikit-learn or a bundle of both)."""
         ...
 
-    def save(self, fitted: object, folder: Path) -> None:
+    def save(self, fitted: Any, folder: Path) -> None:
         """Write the native model without pickle."""
         ...
 
-    def load(self, folder: Path) -> object:
+    def load(self, folder: Path) -> Any:
         """Read what ``save`` wrote."""
         ...
 
-    def predict(self, fitted: object, features: NDArray[np.float32]) -> Outputs:
+    def predict(self, fitted: Any, features: NDArray[np.float32]) -> Outputs:
         """What the native model answers, under the graph's output names; for the parity gate."""
         ...
 
-    def graph(self, fitted: object) -> ModelProto:
+    def graph(self, fitted: Any) -> ModelProto:
         """The ONNX graph from raw features to decision; canonicalised by the export stage."""
         ...
 
-    def facts(self, fitted: object) -> dict[str, object]:
+    def facts(self, fitted: Any) -> dict[str, object]:
         """Scaler, threshold and what else metadata.json should tell."""
         ...
 
     def baselines(
-        self, train: Examples, validation: Examples, params: ModelParams
+        self, train: Examples, validation: Examples, params: Any
     ) -> Mapping[str, Predictor]:
         """Named rivals, tuned on train and validation only; each answers as the graph would."""
         ...
@@ -191,8 +194,14 @@ class Model(Protocol):
         """Answers of one who knows the latent truth; None on real data."""
         ...
 
-    def gates(self, params: ModelParams) -> tuple[GateRule, ...]:
-        """Bounds that decide APPROVED."""
+    def gates(self, params: Any, *, simulated: bool) -> tuple[GateRule, ...]:
+        """Bounds that decide APPROVED; ``simulated`` is False on ingested data."""
+        ...
+
+    def figures(
+        self, examples: Examples, outputs: Outputs, rivals: Mapping[str, Outputs]
+    ) -> tuple[Figure, ...]:
+        """Plots for the report; ``rivals`` are the baselines' answers to the same examples."""
         ...
 
 

@@ -1,0 +1,389 @@
+"""Bandwidth predictor: the next step's throughput of a link, with RTT, loss and jitter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from dwcp_ml import metrics as m
+from dwcp_ml.models import bandwidth_network as net
+from dwcp_ml.models.bandwidth_figures import bandwidth_figures
+from dwcp_ml.models.bandwidth_rivals import answer, classify, fit_rivals
+from dwcp_ml.models.base import (
+    Array,
+    Examples,
+    Figure,
+    GateRule,
+    Metric,
+    ModelParams,
+    Outputs,
+    Predictor,
+    Tensor,
+    TrainingLog,
+)
+from dwcp_ml.models.keras_training import Schedule, seed_everything, train_network
+from dwcp_ml.telemetry.windows import (
+    SEGMENT_COLUMNS,
+    Columns,
+    gather,
+    read_columns,
+    segments,
+    window_ends,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from onnx import ModelProto
+
+    from dwcp_ml.telemetry.dataset import Part
+
+FLOOR_MBPS = 1.0  # true values below it count as this in MAPE
+BAND = 0.10  # share around a class boundary that a class figure may leave out
+
+
+class BandwidthParams(ModelParams):
+    """Section ``bandwidth_predictor`` of params.yaml."""
+
+    window: int = Field(10, ge=2, description="steps a prediction reads")
+    train_windows: int = Field(150_000, ge=100, description="windows taken from the train part")
+    validation_windows: int = Field(40_000, ge=100)
+    lstm_units: tuple[int, int] = (64, 32)
+    dense_units: int = Field(16, ge=1)
+    dropout: float = Field(0.2, ge=0, lt=1)
+    head_weights: tuple[float, float, float, float] = (1.0, 0.15, 0.15, 0.15)
+    epochs: int = Field(14, ge=1)
+    batch_size: int = Field(256, ge=1)
+    learning_rate: float = Field(2e-3, gt=0)
+    patience: int = Field(4, ge=1)
+    max_mape_pct: float = 5.0
+    min_within_link_r: float = 0.98
+    min_skill_over_persistence: float = 0.10
+    min_class_accuracy: float = 0.98
+    min_class_change_accuracy: float = 0.60
+    slice_max_mape_pct: float = 6.0
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The trained network and its window."""
+
+    network: Any
+    window: int
+
+
+class BandwidthPredictor:
+    """LSTM on ten steps of seven measurements."""
+
+    name = "bandwidth_predictor"
+    title = "Bandwidth predictor"
+    params_type = BandwidthParams
+    key_columns = ("throughput_mbps",)
+    label_column = None
+    primary_metric = "wape_pct"
+    inputs = (
+        Tensor(
+            "features",
+            "float32",
+            (None, 10, len(net.FEATURES)),
+            "see features",
+            net.FEATURES,
+            "Newest step last; link_type dc 0, metro 1, wan 2, edge 3; network_tier 1-3.",
+        ),
+    )
+    outputs = (
+        Tensor("next_throughput_mbps", "float32", (None,), "Mbit/s"),
+        Tensor("forecast", "float32", (None, 4), "Mbit/s, ms, fraction, ms", net.FORECASTS),
+        Tensor("bandwidth_class", "int64", (None,), "good 0, degraded 1, bad 2"),
+    )
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """All figures; see ``_metrics``."""
+        return _METRICS
+
+    def span(self, params: BandwidthParams) -> tuple[int, int]:
+        """Window of the input and one step ahead."""
+        return params.window, 1
+
+    def examples(self, part: Part, params: BandwidthParams) -> Examples:
+        """Windows of a part, thinned evenly to the number asked for in train and validation."""
+        names = (*SEGMENT_COLUMNS, *net.FEATURES, "region")
+        columns = read_columns(part.telemetry, names)
+        valid = np.asarray(np.isfinite(columns.matrix(net.FEATURES)).all(axis=1))
+        runs = segments(columns, part.step_s, valid)
+        ends = window_ends(runs, params.window, horizon=1)
+        limit = {"train": params.train_windows, "validation": params.validation_windows}
+        if part.role in limit and len(ends) > limit[part.role]:
+            ends = ends[np.linspace(0, len(ends) - 1, limit[part.role]).astype(np.int64)]
+        return _examples(columns, ends, params.window, _truth(part, ends))
+
+    def fit(
+        self, train: Examples, validation: Examples, params: BandwidthParams, log: TrainingLog
+    ) -> Fitted:
+        """Fit the log residuals with an L1-like loss."""
+        seed_everything(params.seed)
+        network = net.build(params.window, params.dropout, params.lstm_units, params.dense_units)
+        schedule = Schedule(params.epochs, params.batch_size, params.learning_rate, params.patience)
+        train_network(
+            network,
+            _residuals(train),
+            _residuals(validation),
+            _loss(params.head_weights),
+            schedule,
+            log,
+        )
+        return Fitted(network, params.window)
+
+    def save(self, fitted: Fitted, folder: Path) -> None:
+        """Write the network as weights and configuration."""
+        from dwcp_ml.export.native import save_keras
+
+        save_keras(fitted.network, folder)
+
+    def load(self, folder: Path) -> Fitted:
+        """Read what ``save`` wrote."""
+        from dwcp_ml.export.native import load_keras
+
+        network = load_keras(folder)
+        return Fitted(network, int(network.input_shape[1]))
+
+    def predict(self, fitted: Fitted, features: NDArray[np.float32]) -> Outputs:
+        """Answers of the TensorFlow function that the graph is made from."""
+        import tensorflow as tf
+
+        decide = net.decision(fitted.network)
+        chunks = [
+            decide(tf.constant(c)) for c in np.array_split(features, -(-len(features) // 4096))
+        ]
+        return {k: np.concatenate([np.asarray(c[k]) for c in chunks]) for k in chunks[0]}
+
+    def graph(self, fitted: Fitted) -> ModelProto:
+        """The ONNX graph."""
+        from dwcp_ml.export.keras_graph import from_tensorflow
+
+        shape = (None, fitted.window, len(net.FEATURES))
+        return from_tensorflow(net.decision(fitted.network), {"features": shape})
+
+    def facts(self, fitted: Fitted) -> dict[str, object]:
+        """The fixed scaling inside the graph; nothing is fitted to data but weights."""
+        return {
+            "scaler": {
+                "kind": "log residual to the window, fixed scales",
+                "base_smoothing": net.SMOOTHING,
+                "floors": net.FLOORS.tolist(),
+            },
+            "threshold": None,
+            "class_boundaries": list(net.class_boundaries()),
+            "reference_mbps": net.reference_table().tolist(),
+        }
+
+    def baselines(
+        self, train: Examples, validation: Examples, params: BandwidthParams
+    ) -> Mapping[str, Predictor]:
+        """Persistence, a tuned EWMA, ridge regression and gradient boosting."""
+        return fit_rivals(train, validation, params.seed)
+
+    def ceiling(self, examples: Examples) -> Outputs | None:
+        """What one who knows load, drop and announcement exactly would predict."""
+        if "expected_next_mbps" not in examples.truth:
+            return None
+        rate = np.asarray(examples.truth["expected_next_mbps"], np.float32)
+        return answer(examples, rate, None)
+
+    def gates(self, params: BandwidthParams, *, simulated: bool) -> tuple[GateRule, ...]:
+        """The targets, skill over every baseline and a floor for slices."""
+        p = params
+        rules = [
+            GateRule("correlation", "within_link_r", p.min_within_link_r, "min", headline=True),
+            GateRule("mape", "mape_pct", p.max_mape_pct, "max", headline=True),
+            GateRule(
+                "skill_persistence",
+                "wape_pct",
+                p.min_skill_over_persistence,
+                "min",
+                against="persistence",
+                headline=True,
+            ),
+            GateRule("skill_ewma", "wape_pct", 0.0, "min", against="ewma"),
+            GateRule("skill_ridge", "wape_pct", 0.0, "min", against="ridge"),
+            GateRule(
+                "class_accuracy", "class_accuracy_far", p.min_class_accuracy, "min", headline=True
+            ),
+            GateRule(
+                "class_change",
+                "class_change_accuracy",
+                p.min_class_change_accuracy,
+                "min",
+                headline=True,
+            ),
+            GateRule(
+                "mape_by_link_type", "mape_pct", p.slice_max_mape_pct, "max", slice="link_type"
+            ),
+            GateRule("mape_by_tier", "mape_pct", p.slice_max_mape_pct, "max", slice="tier"),
+        ]
+        heads = ("rtt", "loss", "jitter")
+        rules += [
+            GateRule(f"skill_{h}", f"{h}_mae", 0.0, "min", against="persistence") for h in heads
+        ]
+        return tuple(rules)
+
+    def figures(
+        self, examples: Examples, outputs: Outputs, rivals: Mapping[str, Outputs]
+    ) -> tuple[Figure, ...]:
+        """Predicted against true, error by hour and around level drops."""
+        return bandwidth_figures(examples, outputs, rivals)
+
+
+def _examples(
+    columns: Columns, ends: NDArray[np.int64], window: int, truth: dict[str, Array]
+) -> Examples:
+    order = {name: columns.matrix([name])[:, 0] for name in net.FORECASTS}
+    target = np.stack([order[name][ends + 1] for name in net.FORECASTS], axis=1)
+    link, tier = columns["link_type"][ends], columns["network_tier"][ends]
+    node, peer = columns.text("node_id", ends), columns.text("peer_id", ends)
+    time_s = np.asarray(columns["timestamp"][ends], np.int64)
+    return Examples(
+        features=gather(columns, net.FEATURES, ends, window),
+        targets={
+            "forecast": target,
+            "bandwidth_class": classify(target[:, 0], link, tier),
+        },
+        group=np.unique(node + ">" + peer, return_inverse=True)[1],
+        time_s=time_s,
+        slices={
+            "link_type": columns.text("link_type", ends),
+            "tier": columns.text("network_tier", ends),
+            "region": columns.text("region", ends),
+            "hour": np.char.zfill(((time_s % 86400) // 3600).astype(str), 2),
+        },
+        truth=truth,
+    )
+
+
+def _truth(part: Part, ends: NDArray[np.int64]) -> dict[str, Array]:
+    if part.truth is None:
+        return {}
+    names = ("expected_next_mbps", "announced_depth", "latent_mbps", "next_latent_mbps")
+    columns = read_columns(part.truth, names)
+    return {name: columns[name][ends] for name in names}
+
+
+def _residuals(examples: Examples) -> tuple[Array, Array]:
+    """Network inputs (n, w, CONTEXT) and log residuals (n, 4)."""
+    import tensorflow as tf
+
+    inputs, base = [], []
+    for chunk in np.array_split(examples.features, -(-max(len(examples), 1) // 16384)):
+        prepared = net.prepare(tf.constant(chunk))
+        inputs.append(np.asarray(prepared[0]))
+        base.append(np.asarray(prepared[1]))
+    target = np.log(np.maximum(examples.targets["forecast"], net.FLOORS))
+    return np.concatenate(inputs), (target - np.concatenate(base)).astype(np.float32)
+
+
+def _loss(head_weights: tuple[float, ...]) -> Any:
+    import tensorflow as tf
+
+    weights = tf.constant(head_weights, tf.float32)
+    scale = tf.constant([0.02, 0.02, 0.1, 0.1], tf.float32)  # where L1 turns into L2
+
+    def loss(true: Any, predicted: Any) -> Any:
+        error = tf.abs(true - predicted)
+        smooth = tf.where(error < scale, 0.5 * error**2 / scale, error - 0.5 * scale)
+        return tf.reduce_sum(weights * smooth, axis=-1)
+
+    return loss
+
+
+def _changes(e: Examples) -> NDArray[np.bool_]:
+    """Examples whose true class differs from the class of the newest measurement."""
+    now = classify(e.features[:, -1, 2], e.features[:, -1, 4], e.features[:, -1, 5])
+    return np.asarray(now != e.targets["bandwidth_class"])
+
+
+def _decided(e: Examples) -> NDArray[np.bool_]:
+    """Examples whose true value lies more than ``BAND`` from every class boundary."""
+    link, tier = e.features[:, -1, 4].astype(int), e.features[:, -1, 5].astype(int)
+    share = e.targets["forecast"][:, 0] / net.reference_table()[link, tier - 1]
+    near = [np.abs(share / b - 1) <= BAND for b in net.class_boundaries()]
+    return ~np.any(near, axis=0)
+
+
+def _head_mae(column: int) -> Any:
+    return m.prepared(
+        lambda e, o: m.mae(e.targets["forecast"][:, column], o["forecast"][:, column])
+    )
+
+
+def _class(where: Any) -> Any:
+    def score(e: Examples, o: Outputs) -> Any:
+        right = m.accuracy(e.targets["bandwidth_class"], o["bandwidth_class"])
+        return right if where is None else m.where(where(e), right)
+
+    return m.prepared(score)
+
+
+_METRICS = (
+    Metric(
+        "within_link_r",
+        "1",
+        "higher",
+        m.prepared(
+            lambda e, o: m.median_group_correlation(
+                e.targets["forecast"][:, 0], o["next_throughput_mbps"], e.group
+            )
+        ),
+        "Median within-link correlation",
+    ),
+    Metric(
+        "mape_pct",
+        "%",
+        "lower",
+        m.prepared(
+            lambda e, o: m.mape(
+                e.targets["forecast"][:, 0], o["next_throughput_mbps"], floor=FLOOR_MBPS
+            )
+        ),
+        f"MAPE, true values floored at {FLOOR_MBPS:g} Mbit/s",
+    ),
+    Metric(
+        "wape_pct",
+        "%",
+        "lower",
+        m.prepared(lambda e, o: m.wape(e.targets["forecast"][:, 0], o["next_throughput_mbps"])),
+        "WAPE",
+    ),
+    Metric(
+        "class_accuracy_far",
+        "1",
+        "higher",
+        _class(_decided),
+        "Class accuracy more than 10 % from a boundary",
+    ),
+    Metric(
+        "class_change_accuracy",
+        "1",
+        "higher",
+        _class(lambda e: _changes(e) & _decided(e)),
+        "Class accuracy where the class changes, more than 10 % from a boundary",
+    ),
+    Metric(
+        "class_change_accuracy_all",
+        "1",
+        "higher",
+        _class(_changes),
+        "Class accuracy on all steps where the class changes",
+    ),
+    Metric("class_accuracy", "1", "higher", _class(None), "Class accuracy, all values"),
+    Metric("rtt_mae", "ms", "lower", _head_mae(1), "RTT forecast MAE"),
+    Metric("loss_mae", "fraction", "lower", _head_mae(2), "Loss forecast MAE"),
+    Metric("jitter_mae", "ms", "lower", _head_mae(3), "Jitter forecast MAE"),
+)
+
+MODEL = BandwidthPredictor()

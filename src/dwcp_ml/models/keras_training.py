@@ -1,0 +1,89 @@
+"""Training of a Keras network as all models do it: Adam, cosine rate, early stopping, one log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dwcp_ml.errors import TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dwcp_ml.models.base import Array, TrainingLog
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast: epochs, rows a batch, first learning rate, epochs without gain."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    patience: int
+
+
+def train_network(
+    network: Any,
+    train: tuple[Array, Array],
+    validation: tuple[Array, Array],
+    loss: Any,
+    schedule: Schedule,
+    log: TrainingLog,
+    *,
+    callbacks: Sequence[Any] = (),
+) -> None:
+    """Fit in place and keep the weights of the best validation epoch.
+
+    The learning rate falls along a half cosine to 2 % of its start. The order of rows is drawn
+    from the global seed that ``seed_everything`` sets, so two runs give the same weights.
+
+    Raises:
+        TrainingError: no examples, or a loss that is not finite.
+    """
+    import keras
+
+    if len(train[0]) == 0 or len(validation[0]) == 0:
+        raise TrainingError("no training or validation examples; simulate or ingest more telemetry")
+    batches = -(-len(train[0]) // schedule.batch_size)
+    rate = keras.optimizers.schedules.CosineDecay(
+        schedule.learning_rate, decay_steps=batches * schedule.epochs, alpha=0.02
+    )
+    network.compile(optimizer=keras.optimizers.Adam(rate), loss=loss, jit_compile=False)
+    stop = keras.callbacks.EarlyStopping(
+        monitor="val_loss", patience=schedule.patience, restore_best_weights=True
+    )
+    network.fit(
+        *train,
+        validation_data=validation,
+        epochs=schedule.epochs,
+        batch_size=schedule.batch_size,
+        verbose=0,
+        callbacks=[
+            stop,
+            keras.callbacks.TerminateOnNaN(),
+            _bridge(log, schedule.epochs),
+            *callbacks,
+        ],
+    )
+    if not all(np.isfinite(w).all() for w in network.get_weights()):
+        raise TrainingError("training diverged: weights are not finite; lower the learning rate")
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, numpy and TensorFlow: equal data then give equal weights on one CPU type."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+
+
+def _bridge(log: TrainingLog, epochs: int) -> Any:
+    import keras
+
+    class Bridge(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+            log.epoch(epoch + 1, epochs, {k: float(v) for k, v in (logs or {}).items()})
+
+    return Bridge()
