@@ -43,3 +43,9 @@ def section(params: Params, name: str) -> ModelParams:
     """The typed section of one model; its seed defaults to the common one."""
     raw = {"seed": params.seed, **params.sections.get(name, {})}
     return parse(get(name).params_type, raw, f"params.yaml: {name}")
+
+
+def gap_steps(params: Params) -> int:
+    """Steps to leave out between two parts of a split: the longest window plus horizon."""
+    spans = [get(name).span(section(params, name)) for name in params.models]
+    return max(window + horizon for window, horizon in spans)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dwcp_ml.export import quiet
 from dwcp_ml.telemetry.schema import load_schema
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def smoothing_weights(window: int) -> NDArray[np.float32]:
 
 def prepare(features: Any) -> tuple[Any, Any]:
     """Raw windows (n, w, 7) to what the LSTM sees (n, w, CONTEXT) and the log base (n, 4)."""
-    import tensorflow as tf
+    tf = quiet.tensorflow()
 
     window = features.shape[1]
     rtt, jitter, rate, loss, link, tier, cwnd = tf.unstack(features, axis=2)
@@ -90,7 +91,7 @@ def prepare(features: Any) -> tuple[Any, Any]:
 
 def build(window: int, dropout: float, units: tuple[int, int], dense: int) -> Any:
     """LSTM -> LSTM -> Dense -> four log residuals; input (n, window, CONTEXT)."""
-    import keras
+    keras = quiet.keras()
 
     return keras.Sequential(
         [
@@ -107,7 +108,7 @@ def build(window: int, dropout: float, units: tuple[int, int], dense: int) -> An
 
 def decision(network: Any) -> Callable[[Any], dict[str, Any]]:
     """Raw windows to the outputs of the graph, by name."""
-    import tensorflow as tf
+    tf = quiet.tensorflow()
 
     def answer(features: Any) -> dict[str, Any]:
         steps, base = prepare(features)
@@ -125,8 +126,23 @@ def decision(network: Any) -> Callable[[Any], dict[str, Any]]:
     return answer
 
 
+def head_loss(head_weights: tuple[float, ...]) -> Any:
+    """L1 on log residuals, rounded near zero, so that rare drops do not rule the fit."""
+    tf = quiet.tensorflow()
+
+    weights = tf.constant(head_weights, tf.float32)
+    scale = tf.constant([0.02, 0.02, 0.1, 0.1], tf.float32)  # where L1 turns into L2
+
+    def loss(true: Any, predicted: Any) -> Any:
+        error = tf.abs(true - predicted)
+        smooth = tf.where(error < scale, 0.5 * error**2 / scale, error - 0.5 * scale)
+        return tf.reduce_sum(weights * smooth, axis=-1)
+
+    return loss
+
+
 def _reference(link: Any, tier: Any) -> Any:
-    import tensorflow as tf
+    tf = quiet.tensorflow()
 
     table = reference_table().reshape(-1)
     row = tf.clip_by_value(tf.cast(link, tf.int32), 0, 3) * 3

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from dwcp_ml import metrics as m
+from dwcp_ml.export import quiet
+from dwcp_ml.export.keras_graph import Serving, from_tensorflow
 from dwcp_ml.models import bandwidth_network as net
 from dwcp_ml.models.bandwidth_figures import bandwidth_figures
+from dwcp_ml.models.bandwidth_metrics import METRICS
 from dwcp_ml.models.bandwidth_rivals import answer, classify, fit_rivals
 from dwcp_ml.models.base import (
     Array,
@@ -24,7 +26,7 @@ from dwcp_ml.models.base import (
     Tensor,
     TrainingLog,
 )
-from dwcp_ml.models.keras_training import Schedule, seed_everything, train_network
+from dwcp_ml.models.keras_training import Schedule, train_network
 from dwcp_ml.telemetry.windows import (
     SEGMENT_COLUMNS,
     Columns,
@@ -42,9 +44,6 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from dwcp_ml.telemetry.dataset import Part
-
-FLOOR_MBPS = 1.0  # true values below it count as this in MAPE
-BAND = 0.10  # share around a class boundary that a class figure may leave out
 
 
 class BandwidthParams(ModelParams):
@@ -64,7 +63,6 @@ class BandwidthParams(ModelParams):
     max_mape_pct: float = 5.0
     min_within_link_r: float = 0.98
     min_skill_over_persistence: float = 0.10
-    min_class_accuracy: float = 0.98
     min_class_change_accuracy: float = 0.60
     slice_max_mape_pct: float = 6.0
 
@@ -90,7 +88,7 @@ class BandwidthPredictor:
         Tensor(
             "features",
             "float32",
-            (None, 10, len(net.FEATURES)),
+            (None, "window", len(net.FEATURES)),
             "see features",
             net.FEATURES,
             "Newest step last; link_type dc 0, metro 1, wan 2, edge 3; network_tier 1-3.",
@@ -104,8 +102,8 @@ class BandwidthPredictor:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """All figures; see ``_metrics``."""
-        return _METRICS
+        """All figures; see ``bandwidth_metrics``."""
+        return METRICS
 
     def span(self, params: BandwidthParams) -> tuple[int, int]:
         """Window of the input and one step ahead."""
@@ -127,14 +125,14 @@ class BandwidthPredictor:
         self, train: Examples, validation: Examples, params: BandwidthParams, log: TrainingLog
     ) -> Fitted:
         """Fit the log residuals with an L1-like loss."""
-        seed_everything(params.seed)
+        quiet.keras(params.seed)
         network = net.build(params.window, params.dropout, params.lstm_units, params.dense_units)
         schedule = Schedule(params.epochs, params.batch_size, params.learning_rate, params.patience)
         train_network(
             network,
             _residuals(train),
             _residuals(validation),
-            _loss(params.head_weights),
+            net.head_loss(params.head_weights),
             schedule,
             log,
         )
@@ -155,7 +153,7 @@ class BandwidthPredictor:
 
     def predict(self, fitted: Fitted, features: NDArray[np.float32]) -> Outputs:
         """Answers of the TensorFlow function that the graph is made from."""
-        import tensorflow as tf
+        tf = quiet.tensorflow()
 
         decide = net.decision(fitted.network)
         chunks = [
@@ -165,10 +163,13 @@ class BandwidthPredictor:
 
     def graph(self, fitted: Fitted) -> ModelProto:
         """The ONNX graph."""
-        from dwcp_ml.export.keras_graph import from_tensorflow
+        served = self.serving(fitted)
+        return from_tensorflow(served.function, served.signature)
 
-        shape = (None, fitted.window, len(net.FEATURES))
-        return from_tensorflow(net.decision(fitted.network), {"features": shape})
+    def serving(self, fitted: Fitted) -> Serving:
+        """What the ONNX graph and a SavedModel are made from."""
+        signature = {"features": (None, fitted.window, len(net.FEATURES))}
+        return Serving(net.decision(fitted.network), signature, fitted.network)
 
     def facts(self, fitted: Fitted) -> dict[str, object]:
         """The fixed scaling inside the graph; nothing is fitted to data but weights."""
@@ -213,7 +214,7 @@ class BandwidthPredictor:
             GateRule("skill_ewma", "wape_pct", 0.0, "min", against="ewma"),
             GateRule("skill_ridge", "wape_pct", 0.0, "min", against="ridge"),
             GateRule(
-                "class_accuracy", "class_accuracy_far", p.min_class_accuracy, "min", headline=True
+                "class_accuracy", "class_accuracy_far", p.target_accuracy, "min", headline=True
             ),
             GateRule(
                 "class_change",
@@ -276,7 +277,7 @@ def _truth(part: Part, ends: NDArray[np.int64]) -> dict[str, Array]:
 
 def _residuals(examples: Examples) -> tuple[Array, Array]:
     """Network inputs (n, w, CONTEXT) and log residuals (n, 4)."""
-    import tensorflow as tf
+    tf = quiet.tensorflow()
 
     inputs, base = [], []
     for chunk in np.array_split(examples.features, -(-max(len(examples), 1) // 16384)):
@@ -286,104 +287,5 @@ def _residuals(examples: Examples) -> tuple[Array, Array]:
     target = np.log(np.maximum(examples.targets["forecast"], net.FLOORS))
     return np.concatenate(inputs), (target - np.concatenate(base)).astype(np.float32)
 
-
-def _loss(head_weights: tuple[float, ...]) -> Any:
-    import tensorflow as tf
-
-    weights = tf.constant(head_weights, tf.float32)
-    scale = tf.constant([0.02, 0.02, 0.1, 0.1], tf.float32)  # where L1 turns into L2
-
-    def loss(true: Any, predicted: Any) -> Any:
-        error = tf.abs(true - predicted)
-        smooth = tf.where(error < scale, 0.5 * error**2 / scale, error - 0.5 * scale)
-        return tf.reduce_sum(weights * smooth, axis=-1)
-
-    return loss
-
-
-def _changes(e: Examples) -> NDArray[np.bool_]:
-    """Examples whose true class differs from the class of the newest measurement."""
-    now = classify(e.features[:, -1, 2], e.features[:, -1, 4], e.features[:, -1, 5])
-    return np.asarray(now != e.targets["bandwidth_class"])
-
-
-def _decided(e: Examples) -> NDArray[np.bool_]:
-    """Examples whose true value lies more than ``BAND`` from every class boundary."""
-    link, tier = e.features[:, -1, 4].astype(int), e.features[:, -1, 5].astype(int)
-    share = e.targets["forecast"][:, 0] / net.reference_table()[link, tier - 1]
-    near = [np.abs(share / b - 1) <= BAND for b in net.class_boundaries()]
-    return ~np.any(near, axis=0)
-
-
-def _head_mae(column: int) -> Any:
-    return m.prepared(
-        lambda e, o: m.mae(e.targets["forecast"][:, column], o["forecast"][:, column])
-    )
-
-
-def _class(where: Any) -> Any:
-    def score(e: Examples, o: Outputs) -> Any:
-        right = m.accuracy(e.targets["bandwidth_class"], o["bandwidth_class"])
-        return right if where is None else m.where(where(e), right)
-
-    return m.prepared(score)
-
-
-_METRICS = (
-    Metric(
-        "within_link_r",
-        "1",
-        "higher",
-        m.prepared(
-            lambda e, o: m.median_group_correlation(
-                e.targets["forecast"][:, 0], o["next_throughput_mbps"], e.group
-            )
-        ),
-        "Median within-link correlation",
-    ),
-    Metric(
-        "mape_pct",
-        "%",
-        "lower",
-        m.prepared(
-            lambda e, o: m.mape(
-                e.targets["forecast"][:, 0], o["next_throughput_mbps"], floor=FLOOR_MBPS
-            )
-        ),
-        f"MAPE, true values floored at {FLOOR_MBPS:g} Mbit/s",
-    ),
-    Metric(
-        "wape_pct",
-        "%",
-        "lower",
-        m.prepared(lambda e, o: m.wape(e.targets["forecast"][:, 0], o["next_throughput_mbps"])),
-        "WAPE",
-    ),
-    Metric(
-        "class_accuracy_far",
-        "1",
-        "higher",
-        _class(_decided),
-        "Class accuracy more than 10 % from a boundary",
-    ),
-    Metric(
-        "class_change_accuracy",
-        "1",
-        "higher",
-        _class(lambda e: _changes(e) & _decided(e)),
-        "Class accuracy where the class changes, more than 10 % from a boundary",
-    ),
-    Metric(
-        "class_change_accuracy_all",
-        "1",
-        "higher",
-        _class(_changes),
-        "Class accuracy on all steps where the class changes",
-    ),
-    Metric("class_accuracy", "1", "higher", _class(None), "Class accuracy, all values"),
-    Metric("rtt_mae", "ms", "lower", _head_mae(1), "RTT forecast MAE"),
-    Metric("loss_mae", "fraction", "lower", _head_mae(2), "Loss forecast MAE"),
-    Metric("jitter_mae", "ms", "lower", _head_mae(3), "Jitter forecast MAE"),
-)
 
 MODEL = BandwidthPredictor()

@@ -7,11 +7,12 @@ params.yaml and its rows in the schema. Nothing else names a model.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from dwcp_ml.params import Section
 
@@ -24,12 +25,16 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Outputs = Mapping[str, Array]
+ORACLE = "oracle"  # start of the name of a predictor that knows the truth
 
 
 class ModelParams(Section):
     """Common to every model's section of params.yaml."""
 
     seed: int = 42
+    target_accuracy: float = Field(
+        0.98, gt=0, le=1, description="bound of the model's accuracy-like gate"
+    )
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,8 @@ class Examples:
 class Tensor:
     """A graph input or output as metadata.json records it.
 
-    ``shape`` holds None for the batch, a name for another dynamic axis.
+    ``shape`` holds None for the batch and a name for another dynamic axis, or for one whose size
+    is the model parameter of that name (see ``resolved``).
     """
 
     name: str
@@ -81,6 +87,16 @@ class Tensor:
     unit: str
     features: tuple[str, ...] = ()
     description: str = ""
+
+
+def resolved(tensors: tuple[Tensor, ...], params: ModelParams) -> tuple[Tensor, ...]:
+    """The tensors with every axis that names a parameter set to that parameter's value."""
+
+    def size(axis: int | str | None) -> int | str | None:
+        known = isinstance(axis, str) and axis in type(params).model_fields
+        return getattr(params, str(axis)) if known else axis
+
+    return tuple(replace(t, shape=tuple(size(axis) for axis in t.shape)) for t in tensors)
 
 
 @dataclass(frozen=True)
@@ -187,7 +203,10 @@ class Model(Protocol):
     def baselines(
         self, train: Examples, validation: Examples, params: Any
     ) -> Mapping[str, Predictor]:
-        """Named rivals, tuned on train and validation only; each answers as the graph would."""
+        """Named rivals, tuned on train and validation only; each answers as the graph would.
+
+        A name that starts with ``ORACLE`` knows the truth: shown beside, but no rival.
+        """
         ...
 
     def ceiling(self, examples: Examples) -> Outputs | None:

@@ -1,10 +1,17 @@
-"""The compression network: six raw measurements in, a level out."""
+"""The compression network: six raw measurements in, a level out.
+
+A level wins by ratios of rates, so that rates enter as logarithms. Which level wins flips at
+sharp values of two of them, the network's share of the sender's rate and the probe's ratio;
+fixed ramps over both spare the layers, blurred by dropout, from having to draw the edges.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from dwcp_ml.export import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,39 +27,61 @@ FEATURES = (
     "amst_transfer_rate",
 )
 LEVELS = 10
+LINK_TYPES = 4
 FLOOR = 1e-3  # smallest value taken into a logarithm
-LOGS = (0, 1, 3, 5)  # features that enter as logarithms: a level wins by ratios of rates
+RATE, RTT, LINK, RATIO, HITS, SENDER = range(len(FEATURES))
+LOGS = (RATE, RTT, RATIO, SENDER)
+# Centres and steepness of the ramps over log(rate / sender rate) and over log ratio.
+SHARE_RAMPS, SHARE_SLOPE = np.linspace(-5.0, 1.0, 8), 2.0
+RATIO_RAMPS, RATIO_SLOPE = np.linspace(0.2, 2.2, 8), 6.0
+RAMPS = len(SHARE_RAMPS) + len(RATIO_RAMPS)
+PLAIN = len(LOGS) + 1  # logarithms and the hit rate
+CONTEXT = PLAIN + RAMPS + LINK_TYPES
 
 
-def scaled_inputs(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The five continuous inputs before scaling, (n, 5): four logarithms and the hit rate."""
+def plain_inputs(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The continuous inputs before scaling, (n, PLAIN): four logarithms and the hit rate."""
     logs = np.log(np.maximum(features[:, LOGS], FLOOR))
-    return np.column_stack([logs, features[:, 4]])
+    return np.column_stack([logs, features[:, HITS]])
+
+
+def projection(mean: Any, deviation: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weights (2 * 6, PLAIN + RAMPS) and offsets from [log x, x] to scaled inputs and ramps."""
+    weights = np.zeros((2 * len(FEATURES), PLAIN + RAMPS))
+    offset = np.zeros(PLAIN + RAMPS)
+    for column, feature in enumerate((*LOGS, len(FEATURES) + HITS)):
+        weights[feature, column] = 1 / deviation[column]
+        offset[column] = -mean[column] / deviation[column]
+    share = slice(PLAIN, PLAIN + len(SHARE_RAMPS))
+    weights[RATE, share], weights[SENDER, share] = SHARE_SLOPE, -SHARE_SLOPE
+    offset[share] = -SHARE_SLOPE * SHARE_RAMPS
+    weights[RATIO, share.stop :] = RATIO_SLOPE
+    offset[share.stop :] = -RATIO_SLOPE * RATIO_RAMPS
+    return weights.astype(np.float32), offset.astype(np.float32)
 
 
 def build(units: tuple[int, ...], dropout: float) -> Any:
-    """Dense layers with dropout and ten logits; input (n, 9)."""
-    import keras
-
-    layers: list[Any] = [keras.Input((9,))]
+    """Dense layers with dropout and ten logits; input (n, CONTEXT)."""
+    keras = quiet.keras()
+    layers: list[Any] = [keras.Input((CONTEXT,))]
     for width in units:
         layers += [keras.layers.Dense(width, activation="relu"), keras.layers.Dropout(dropout)]
     return keras.Sequential([*layers, keras.layers.Dense(LEVELS)])
 
 
 def prepare(features: Any, mean: Any, deviation: Any) -> Any:
-    """Scale the continuous inputs and encode the link type: (n, 6) to (n, 9)."""
-    import tensorflow as tf
-
-    columns = tf.unstack(features, axis=1)
-    values = [tf.math.log(tf.maximum(columns[i], FLOOR)) for i in LOGS] + [columns[4]]
-    scaled = (tf.stack(values, axis=1) - tf.constant(mean)) / tf.constant(deviation)
-    return tf.concat([scaled, tf.one_hot(tf.cast(columns[2], tf.int32), 4)], axis=1)
+    """Raw measurements (n, 6) to what the network sees (n, CONTEXT)."""
+    tf = quiet.tensorflow()
+    weights, offset = projection(mean, deviation)
+    both = tf.concat([tf.math.log(tf.maximum(features, FLOOR)), features], axis=1)
+    mixed = tf.matmul(both, weights) + offset
+    kinds = tf.one_hot(tf.cast(features[:, LINK], tf.int32), LINK_TYPES)
+    return tf.concat([mixed[:, :PLAIN], tf.tanh(mixed[:, PLAIN:]), kinds], axis=1)
 
 
 def decision(network: Any, mean: Any, deviation: Any) -> Callable[[Any], dict[str, Any]]:
     """Raw measurements to the outputs of the graph, by name."""
-    import tensorflow as tf
+    tf = quiet.tensorflow()
 
     def answer(features: Any) -> dict[str, Any]:
         logits = network(prepare(features, mean, deviation), training=False)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from dwcp_ml import metrics as m
+from dwcp_ml.export import quiet
+from dwcp_ml.export.keras_graph import Serving, from_tensorflow
 from dwcp_ml.models import compression_network as net
 from dwcp_ml.models.base import (
     Array,
@@ -23,8 +24,9 @@ from dwcp_ml.models.base import (
     TrainingLog,
 )
 from dwcp_ml.models.compression_figures import compression_figures
+from dwcp_ml.models.compression_metrics import METRICS
 from dwcp_ml.models.compression_rivals import choose, fit_rivals
-from dwcp_ml.models.keras_training import Schedule, seed_everything, train_network
+from dwcp_ml.models.keras_training import Schedule, train_network
 from dwcp_ml.telemetry.simulator.compression import cost_table, gains
 from dwcp_ml.telemetry.windows import read_columns
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from dwcp_ml.telemetry.dataset import Part
 
+SIGNATURE = {"features": (None, len(net.FEATURES))}
 TRUTH = ("machine", "payload", "cpu_share", "next_latent_mbps", "expected_next_mbps")
 
 
@@ -56,7 +59,6 @@ class CompressionParams(ModelParams):
     learning_rate: float = Field(3e-3, gt=0)
     patience: int = Field(8, ge=1)
     clear_margin: float = Field(0.05, ge=0, description="top-two margin of a clear oracle")
-    min_clear_agreement: float = 0.98
     max_mean_regret_pct: float = 2.0
     slice_min_clear_agreement: float = 0.95
 
@@ -98,7 +100,7 @@ class CompressionSelector:
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """Agreement with the oracle, regret and gain."""
-        return _METRICS
+        return METRICS
 
     def span(self, params: CompressionParams) -> tuple[int, int]:
         """One row in, the next step's best level out."""
@@ -152,10 +154,8 @@ class CompressionSelector:
         self, train: Examples, validation: Examples, params: CompressionParams, log: TrainingLog
     ) -> Fitted:
         """Cross-entropy to softmax(log gain / temperature), or to the label without gains."""
-        import keras
-
-        seed_everything(params.seed)
-        values = net.scaled_inputs(train.features)
+        keras = quiet.keras(params.seed)
+        values = net.plain_inputs(train.features)
         mean = values.mean(axis=0).astype(np.float32)
         deviation = np.maximum(values.std(axis=0), 1e-3).astype(np.float32)
         network = net.build(params.units, params.dropout)
@@ -200,10 +200,13 @@ class CompressionSelector:
 
     def graph(self, fitted: Fitted) -> ModelProto:
         """The ONNX graph."""
-        from dwcp_ml.export.keras_graph import from_tensorflow
+        served = self.serving(fitted)
+        return from_tensorflow(served.function, served.signature)
 
+    def serving(self, fitted: Fitted) -> Serving:
+        """What the ONNX graph and a SavedModel are made from."""
         answer = net.decision(fitted.network, fitted.mean, fitted.deviation)
-        return from_tensorflow(answer, {"features": (None, len(net.FEATURES))})
+        return Serving(answer, SIGNATURE, fitted.network)
 
     def facts(self, fitted: Fitted) -> dict[str, object]:
         """The scaling inside the graph."""
@@ -213,6 +216,10 @@ class CompressionSelector:
             "inputs": names,
             "mean": fitted.mean.tolist(),
             "deviation": fitted.deviation.tolist(),
+            "ramps": {
+                "log(throughput_mbps / amst_transfer_rate)": net.SHARE_RAMPS.tolist(),
+                "log hde_compression_ratio": net.RATIO_RAMPS.tolist(),
+            },
         }
         return {"scaler": scaler, "threshold": None}
 
@@ -234,9 +241,7 @@ class CompressionSelector:
         """The targets and every baseline beaten; without gains regret cannot be evaluated."""
         p = params
         return (
-            GateRule(
-                "clear_agreement", "clear_agreement", p.min_clear_agreement, "min", headline=True
-            ),
+            GateRule("clear_agreement", "clear_agreement", p.target_accuracy, "min", headline=True),
             GateRule("regret", "mean_regret_pct", p.max_mean_regret_pct, "max", headline=True),
             GateRule("gain", "throughput_gain_pct", 0.0, "min", headline=True),
             GateRule(
@@ -289,57 +294,5 @@ def _truth(part: Part, rows: NDArray[np.int64]) -> dict[str, Array]:
     t["gains"] = gains(t["machine"], t["payload"], t["cpu_share"], t["next_latent_mbps"])
     return t
 
-
-def chosen_gain(examples: Examples, outputs: Outputs) -> Array:
-    """Gain of the chosen level over level 0, (n,); NaN without the cost of the levels."""
-    if "log_gain" not in examples.targets:
-        return np.full(len(examples), np.nan)
-    rows = np.arange(len(examples))
-    return np.asarray(np.exp(examples.targets["log_gain"][rows, outputs["compression_level"]]))
-
-
-def regret_pct(examples: Examples, outputs: Outputs) -> Array:
-    """Throughput lost against the oracle's level, percent, (n,)."""
-    if "log_gain" not in examples.targets:
-        return np.full(len(examples), np.nan)
-    best = np.exp(examples.targets["log_gain"].max(axis=1))
-    return 100 * (1 - chosen_gain(examples, outputs) / best)
-
-
-def _clear(e: Examples, o: Outputs) -> Any:
-    agreement = m.accuracy(e.targets["level"], o["compression_level"])
-    return m.where(e.targets.get("clear", np.ones(len(e), bool)), agreement)
-
-
-_METRICS = (
-    Metric(
-        "clear_agreement",
-        "1",
-        "higher",
-        m.prepared(_clear),
-        "Agreement with the oracle where its top-two margin exceeds 5 %",
-    ),
-    Metric(
-        "mean_regret_pct",
-        "%",
-        "lower",
-        m.prepared(lambda e, o: m.mean(regret_pct(e, o))),
-        "Mean regret",
-    ),
-    Metric(
-        "throughput_gain_pct",
-        "%",
-        "higher",
-        m.prepared(lambda e, o: m.mean(100 * (chosen_gain(e, o) - 1))),
-        "Mean gain over no compression",
-    ),
-    Metric(
-        "agreement",
-        "1",
-        "higher",
-        m.prepared(lambda e, o: m.accuracy(e.targets["level"], o["compression_level"])),
-        "Agreement with the oracle, all rows",
-    ),
-)
 
 MODEL = CompressionSelector()

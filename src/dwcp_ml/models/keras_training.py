@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dwcp_ml.errors import TrainingError
+from dwcp_ml.export import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,13 +39,12 @@ def train_network(
     """Fit in place and keep the weights of the best validation epoch.
 
     The learning rate falls along a half cosine to 2 % of its start. The order of rows is drawn
-    from the global seed that ``seed_everything`` sets, so two runs give the same weights.
+    from Keras's global seed (``quiet.keras(seed)``), so two runs give the same weights.
 
     Raises:
         TrainingError: no examples, or a loss that is not finite.
     """
-    import keras
-
+    keras = quiet.keras()
     if len(train[0]) == 0 or len(validation[0]) == 0:
         raise TrainingError("no training or validation examples; simulate or ingest more telemetry")
     batches = -(-len(train[0]) // schedule.batch_size)
@@ -72,17 +72,8 @@ def train_network(
         raise TrainingError("training diverged: weights are not finite; lower the learning rate")
 
 
-def seed_everything(seed: int) -> None:
-    """Seed Python, numpy and TensorFlow: equal data then give equal weights on one CPU type."""
-    import keras
-
-    keras.utils.set_random_seed(seed)
-
-
 def _bridge(log: TrainingLog, epochs: int) -> Any:
-    import keras
-
-    class Bridge(keras.callbacks.Callback):  # type: ignore[misc]
+    class Bridge(quiet.keras().callbacks.Callback):  # type: ignore[misc]
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             log.epoch(epoch + 1, epochs, {k: float(v) for k, v in (logs or {}).items()})
 

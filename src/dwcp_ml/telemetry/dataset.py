@@ -79,3 +79,8 @@ def read_manifest(folder: Path) -> Manifest:
 def part_files(folder: Path, kind: Literal["telemetry", "truth"] = "telemetry") -> list[Path]:
     """The Parquet parts in order; an empty list where there is no truth."""
     return sorted((folder / kind).glob("part-*.parquet"))
+
+
+def holds_ingested(folder: Path) -> bool:
+    """Whether a raw folder holds a user's own telemetry."""
+    return (folder / MANIFEST).exists() and read_manifest(folder).source == "ingest"

@@ -13,6 +13,8 @@ from dwcp_ml.telemetry.simulator.incidents import Incident
 from dwcp_ml.telemetry.simulator.streams import Float, autoregressive, events, stream
 
 EPISODES = ("none", "leader_change", "level_shift", "ramp", "variance_burst")
+# Mean and deviation over fleets of log(quorum round trip + fsync), ms.
+LOG_WORK = (2.84, 1.45)
 HIGH = 1.5  # an episode counts where it multiplies latency by this much
 
 
@@ -62,14 +64,19 @@ def simulate_consensus(
 
 
 def _base_ms(rng: np.random.Generator, node: Node, steps: int, params: ConsensusParams) -> Float:
-    """Quorum round trip + fsync, scaled to the calibrated spread, with drift and a cycle."""
-    work = node.quorum_rtt_ms + node.fsync_ms
-    spread = np.exp(0.5 * params.base_log_sd * rng.standard_normal())
+    """Quorum round trip, disk and hardware, in the median and spread asked for, then drift.
+
+    Real groups differ more than round trips do, and no closed form gives their hardware: the two
+    shares squared sum to 1, so that the fleet keeps ``base_log_sd``.
+    """
+    centre, width = LOG_WORK
+    work = (np.log(node.quorum_rtt_ms + node.fsync_ms) - centre) / width
+    place = 0.8 * work + 0.6 * rng.standard_normal()
     drift = autoregressive(rng, steps, float(np.exp(-1 / 4000)), params.drift_log_sd)
     cycle = np.zeros(steps)
     if rng.random() < 1 / 3:  # a compaction or checkpoint every 60 steps
         cycle = 0.05 * np.sin(2 * np.pi * (np.arange(steps) / 60 + rng.random()))
-    level = work * (params.base_median_ms / 30.0) * spread
+    level = params.base_median_ms * np.exp(params.base_log_sd * place)
     return np.asarray(level * np.exp(drift + cycle))
 
 

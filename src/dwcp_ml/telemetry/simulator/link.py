@@ -61,7 +61,8 @@ def simulate_link(
     expected = np.exp(level + (keep - 1) * slow + next_daily - daily - coming)
     load = latent / port
     rtt = _rtt_ms(rng, node, load, queue)
-    jitter = 0.02 * node.base_rtt_ms + 0.15 + _queue_ms(node) * (0.2 * queue + 0.6 * overflow)
+    # Without load: the deviation of Skyplane's pings against their round-trip time.
+    jitter = 0.15 + 0.0016 * node.base_rtt_ms + _queue_ms(node) * (0.2 * queue + 0.6 * overflow)
     jitter *= np.exp(0.15 * autoregressive(rng, steps, 0.7))
     window = latent * 1e6 / 8 * rtt / 1e3 / node.streams
     window *= np.exp(WINDOW_NOISE * rng.standard_normal(steps))

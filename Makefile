@@ -1,0 +1,41 @@
+# DWCP models. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export DVC_NO_ANALYTICS := 1
+export OMP_NUM_THREADS ?= 1
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+BIN := .venv/bin
+SHARED ?= ../shared
+
+.PHONY: help setup run test check real-data clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+.tools/bin/uv:
+	@$(PYTHON) -m venv .tools && .tools/bin/pip install --quiet --disable-pip-version-check uv
+
+.venv/ready: pyproject.toml uv.lock | $(filter .tools/bin/uv,$(UV))
+	@$(UV) sync --locked --quiet
+	@touch $@
+
+setup: .venv/ready ## create the environment from uv.lock
+
+run: setup ## simulate, validate, split, train, export, evaluate, report, register; print the verdict
+	@PATH="$(CURDIR)/$(BIN):$$PATH"; dvc repro --quiet; code=$$?; \
+	  if [ -f reports/master_training_report.json ]; then dwcp summary --reports reports || exit $$?; fi; \
+	  exit $$code
+
+test: setup ## all tests that need no Docker and no cluster
+	@PATH="$(CURDIR)/$(BIN):$$PATH" pytest -n 2 --dist loadfile
+
+check: setup ## style, types, import rules, spelling
+	@PATH="$(CURDIR)/$(BIN):$$PATH"; set -e; \
+	  ruff format --check --quiet . ; ruff check --quiet . ; mypy ; lint-imports ; codespell
+
+real-data: setup ## real measurements in $(SHARED)/data through the same path, whatever the verdict
+	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/real_data.sh "$(SHARED)/data" build/real
+
+clean: ## remove what was built, but not the registry
+	rm -rf build artifacts reports data/raw data/fresh data/splits .mypy_cache .ruff_cache .pytest_cache

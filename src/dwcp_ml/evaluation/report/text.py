@@ -1,0 +1,59 @@
+"""Numbers as people read them: four digits, the unit, a hyphen where there is none."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NONE = "-"
+PLAIN_UNITS = ("", "1", "fraction", "bool")
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """For example "4.703 %", "0.9882", "12,345"."""
+    if value is None:
+        return NONE
+    whole = float(value).is_integer() and abs(value) >= 1000
+    text = f"{value:,.0f}" if whole or abs(value) >= 1e4 else f"{value:.4g}"
+    return text if unit in PLAIN_UNITS else f"{text} {unit}"
+
+
+def interval(row: Mapping[str, Any]) -> str:
+    """The confidence interval of a row or gate, for example "4.61 to 4.79"."""
+    if row.get("ci_low") is None or row.get("ci_high") is None:
+        return NONE
+    return f"{number(row['ci_low'])} to {number(row['ci_high'])}"
+
+
+def bound(direction: str, value: float, unit: str = "") -> str:
+    """For example "≥ 0.98"."""
+    return f"{'≥' if direction == 'min' else '≤'} {number(value, unit)}"
+
+
+def words(name: str) -> str:
+    """An identifier as words: "mape_by_tier" becomes "mape by tier"."""
+    return name.replace("_", " ")
+
+
+def seconds(value: float | None) -> str:
+    """A duration, for example "42 s" or "3 min 05 s"."""
+    if value is None:
+        return NONE
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{value:.3g} s"
+
+
+def moment(iso: str | None) -> str:
+    """A time in ISO 8601 as people write it, for example "2025-02-03 04:05 UTC"."""
+    if iso is None:
+        return NONE
+    when = datetime.fromisoformat(iso)
+    return f"{when:%Y-%m-%d %H:%M} {when.tzname() or ''}".strip()
+
+
+def verdict(passed: bool | None) -> str:
+    """The word for a verdict: pass, FAIL or not checked."""
+    return "not checked" if passed is None else "pass" if passed else "FAIL"

@@ -1,0 +1,1 @@
+"""One ONNX file per model: graph, canonical bytes, signature, parity, native formats."""

@@ -1,0 +1,124 @@
+"""Rows of node health, the incident behind each, and which rows are near one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dwcp_ml.models.base import Array, Examples
+from dwcp_ml.telemetry.incidents import read_incidents
+from dwcp_ml.telemetry.schema import load_schema
+from dwcp_ml.telemetry.windows import SEGMENT_COLUMNS, Columns, read_columns, segments
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dwcp_ml.telemetry.dataset import Part
+    from dwcp_ml.telemetry.incidents import Incident
+
+FEATURES = (
+    "uptime_pct",
+    "failure_rate",
+    "packet_loss",
+    "retransmits",
+    "error_budget_burn_rate",
+    "rtt_ms",
+)
+LABEL = "is_anomaly"
+TRUTH = ("incident_phase", "incident_evidence", "lookalike")
+PRECURSOR = 1  # code of incident_phase
+LOOKALIKES = np.array(["", "restart", "load_peak"])
+
+
+def node_examples(part: Part, most: int, onset_steps: int) -> Examples:
+    """Rows of a part, thinned evenly to at most ``most``: (n, 6).
+
+    The last ``onset_steps`` rows before an incident are neither normal nor labelled, so they are
+    left out of train and validation. In the test they stay; figures leave them out where the
+    simulator's truth marks them as precursors.
+    """
+    columns = read_columns(part.telemetry, (*SEGMENT_COLUMNS, *FEATURES, "link_type", "region",
+                                            LABEL))  # fmt: skip
+    usable = np.isfinite(columns.matrix((*FEATURES, LABEL))).all(axis=1)
+    if part.role in ("train", "validation"):
+        usable &= ~before_onset(columns, part.step_s, onset_steps)
+    rows = np.flatnonzero(usable)
+    if len(rows) > most:
+        rows = rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+    node = columns.text("node_id", rows).astype(str)
+    time_s = np.asarray(columns["timestamp"][rows], np.int64)
+    label = (columns[LABEL][rows] > 0).astype(np.int64)
+    slices: dict[str, Array] = {
+        "link_type": columns.text("link_type", rows).astype(str),
+        "region": columns.text("region", rows).astype(str),
+        "hour": np.char.zfill(((time_s % 86400) // 3600).astype(str), 2),
+    }
+    if part.incidents is not None:
+        found = read_incidents(part.incidents, load_schema())
+        slices |= incident_slices(found, node, time_s, label)
+    truth: dict[str, Array] = {}
+    if part.truth is not None:
+        hidden = read_columns(part.truth, TRUTH)
+        truth = {name: hidden[name][rows] for name in TRUTH}
+        slices["lookalike"] = LOOKALIKES[truth["lookalike"]]
+    features = columns.matrix(FEATURES)[rows]
+    return Examples(features, {LABEL: label}, node, time_s, slices, truth)
+
+
+def before_onset(columns: Columns, step_s: int, steps: int) -> NDArray[np.bool_]:
+    """Rows without the label that have it within the next ``steps`` rows of their series."""
+    label = columns[LABEL] > 0
+    runs = segments(columns, step_s)
+    stop = np.repeat(runs.stop, runs.stop - runs.start)
+    rows = np.arange(len(label))
+    coming = np.flatnonzero(label)
+    place = np.searchsorted(coming, rows)
+    following = np.append(coming, 2 * len(label) + steps)[place]
+    return np.asarray(~label & (following <= rows + steps) & (following < stop))
+
+
+def incident_slices(
+    incidents: list[Incident], node: Array, time_s: NDArray[np.int64], label: Array
+) -> dict[str, Array]:
+    """Type and severity of the incident behind each labelled row, (n,); "" elsewhere.
+
+    Args:
+        incidents: of labeled_incidents.json.
+        node: (n,) names, each node's rows together and in time order.
+        time_s: (n,) epoch seconds.
+        label: (n,) 0 or 1.
+    """
+    kind, severity = np.full(len(node), "", "<U24"), np.full(len(node), "", "<U24")
+    first, start = np.unique(node, return_index=True)
+    where = {name: slice(i, j) for name, i, j in zip(first, start, [*_next(start, len(node))],
+                                                     strict=True)}  # fmt: skip
+    for incident in incidents:
+        if incident.node_id not in where:
+            continue
+        span = where[incident.node_id]
+        low, high = np.searchsorted(
+            time_s[span] * 10**6, [incident.start_us, incident.end_us], side="left"
+        )
+        kind[span][low:high] = incident.type
+        severity[span][low:high] = incident.severity
+    return {
+        "incident_type": np.where(label > 0, kind, ""),
+        "severity": np.where(label > 0, severity, ""),
+    }
+
+
+def _next(start: NDArray[np.intp], total: int) -> list[int]:
+    """End of each node's run, from the starts of all in any order."""
+    order = np.argsort(start)
+    ends = np.empty(len(start), np.int64)
+    ends[order] = np.append(start[order][1:], total)
+    return ends.tolist()
+
+
+def counted(examples: Examples) -> NDArray[np.bool_]:
+    """Rows that figures count: all but precursors, where the truth knows them."""
+    phase = examples.truth.get("incident_phase")
+    if phase is None:
+        return np.ones(len(examples), bool)
+    return np.asarray(phase != PRECURSOR)

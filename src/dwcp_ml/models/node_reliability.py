@@ -1,0 +1,300 @@
+"""Node reliability: is an incident of this node in full effect, judged from one step?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from dwcp_ml.errors import TrainingError
+from dwcp_ml.metrics import average_precision
+from dwcp_ml.models.base import (
+    Array,
+    Examples,
+    Figure,
+    GateRule,
+    ModelParams,
+    Outputs,
+    Predictor,
+    Tensor,
+    TrainingLog,
+)
+from dwcp_ml.models.node_features import FEATURES, LABEL, counted, node_examples
+from dwcp_ml.models.node_metrics import METRICS, node_figures
+from dwcp_ml.models.node_rivals import FLAG, SCORE, detector, fit_rivals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from onnx import ModelProto
+
+    from dwcp_ml.telemetry.dataset import Part
+
+Kind = Literal["isolation_forest", "gradient_boosting"]
+TYPES = ("crash", "network_failure", "disk_full", "memory_leak")
+LOG_EVERY = 10  # boosting stages between two entries of the training log
+
+
+class NodeReliabilityParams(ModelParams):
+    """Section ``node_reliability`` of params.yaml."""
+
+    train_rows: int = Field(250_000, ge=100, description="rows taken from the train part")
+    validation_rows: int = Field(100_000, ge=100)
+    test_rows: int = Field(120_000, ge=100)
+    onset_steps: int = Field(
+        60, ge=0, description="rows before an incident left out of train and validation"
+    )
+    forest_trees: int = Field(100, ge=1)
+    forest_rows_per_tree: int = Field(256, ge=2)
+    boosting_iterations: int = Field(300, ge=1)
+    boosting_learning_rate: float = Field(0.08, gt=0)
+    boosting_leaves: int = Field(31, ge=2)
+    patience: int = Field(15, ge=1, description="boosting stages without gain on validation")
+    threshold_percentile: float = Field(
+        97.5, gt=50, lt=100, description="of the scores of normal validation rows"
+    )
+    max_false_positive_rate: float = 0.05
+    min_average_precision: float = 0.90
+    min_type_recall: float = 0.95
+    slice_min_recall: float = 0.95
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The estimator that won on validation, and by how much."""
+
+    kind: Kind
+    estimator: Any
+    threshold: float
+    percentile: float
+    validation_average_precision: dict[Kind, float]
+
+
+class NodeReliability:
+    """Isolation forest and gradient boosting; the better on validation is exported."""
+
+    name = "node_reliability"
+    title = "Node reliability"
+    params_type = NodeReliabilityParams
+    key_columns = FEATURES[:5]
+    label_column = LABEL
+    primary_metric = "average_precision"
+    metrics = METRICS
+    inputs = (
+        Tensor(
+            "features",
+            "float32",
+            (None, len(FEATURES)),
+            "percent, 1/h, fraction, 1/s, ratio, ms",
+            FEATURES,
+            "Values of one step.",
+        ),
+    )
+    outputs = (
+        Tensor(SCORE, "float32", (None,), "1", (), "0 normal to 1 incident."),
+        Tensor(FLAG, "int64", (None,), "bool"),
+    )
+
+    def span(self, params: NodeReliabilityParams) -> tuple[int, int]:
+        """One row, nothing ahead."""
+        return 1, 0
+
+    def examples(self, part: Part, params: NodeReliabilityParams) -> Examples:
+        """Rows of a part, thinned evenly to the number asked for."""
+        limit = {"train": params.train_rows, "validation": params.validation_rows}
+        return node_examples(part, limit.get(part.role, params.test_rows), params.onset_steps)
+
+    def fit(
+        self, train: Examples, validation: Examples, params: NodeReliabilityParams, log: TrainingLog
+    ) -> Fitted:
+        """Fit both, choose by validation average precision, set the threshold on its normals."""
+        from dwcp_ml.export.threshold import settled
+
+        for part, examples in (("train", train), ("validation", validation)):
+            if len(np.unique(examples.targets[LABEL])) < 2:
+                raise TrainingError(
+                    f"{self.name}: the {part} part needs normal rows and rows of incidents; give "
+                    "more telemetry or check labeled_incidents.json"
+                )
+        estimators, figures = fit_both(train, validation, params)
+        _record(estimators["gradient_boosting"], log)
+        best = max(figures, key=lambda kind: figures[kind])
+        normal = validation.features[validation.targets[LABEL] == 0]
+        scores = score(best, estimators[best], normal)
+        threshold = settled(scores, params.threshold_percentile / 100)
+        return Fitted(best, estimators[best], threshold, params.threshold_percentile, figures)
+
+    def save(self, fitted: Fitted, folder: Path) -> None:
+        """Write the estimator in skops' format and the numbers around it."""
+        from dwcp_ml.export.native import save_sklearn
+        from dwcp_ml.files import write_json
+
+        save_sklearn(fitted.estimator, folder / "estimator.skops")
+        numbers = {k: v for k, v in vars(fitted).items() if k != "estimator"}
+        write_json(folder / "decision.json", numbers)
+
+    def load(self, folder: Path) -> Fitted:
+        """Read what ``save`` wrote."""
+        import json
+
+        from dwcp_ml.export.native import load_sklearn
+
+        numbers = json.loads((folder / "decision.json").read_text())
+        return Fitted(estimator=load_sklearn(folder / "estimator.skops"), **numbers)
+
+    def predict(self, fitted: Fitted, features: NDArray[np.float32]) -> Outputs:
+        """Answers of scikit-learn."""
+        values = score(fitted.kind, fitted.estimator, features)
+        return {SCORE: values, FLAG: (values > fitted.threshold).astype(np.int64)}
+
+    def graph(self, fitted: Fitted) -> ModelProto:
+        """The ONNX graph: one operator for all trees."""
+        from dwcp_ml.export import trees
+
+        export = {
+            "isolation_forest": trees.from_isolation_forest,
+            "gradient_boosting": trees.from_gradient_boosting,
+        }[fitted.kind]
+        return export(fitted.estimator, fitted.threshold)
+
+    def facts(self, fitted: Fitted) -> dict[str, object]:
+        """Which of the two it is, and the threshold."""
+        return {
+            "scaler": None,
+            "estimator": fitted.kind,
+            "validation_average_precision": fitted.validation_average_precision,
+            "threshold": fitted.threshold,
+            "threshold_percentile": fitted.percentile,
+            "threshold_from": "normal validation rows",
+        }
+
+    def baselines(
+        self, train: Examples, validation: Examples, params: NodeReliabilityParams
+    ) -> Mapping[str, Predictor]:
+        """Simple scores, and whichever of forest and boosting was not exported."""
+        simple = fit_rivals(train, validation, params.threshold_percentile, params.seed)
+        estimators, figures = fit_both(train, validation, params)
+        loser = min(figures, key=lambda kind: figures[kind])
+        rule = partial(score, loser, estimators[loser])
+        return {**simple, loser: detector(rule, validation, params.threshold_percentile)}
+
+    def ceiling(self, examples: Examples) -> Outputs | None:
+        """The likelihood ratio of one who knows each node's base and every rate and size.
+
+        Its threshold leaves 2.5 % of the normal rows it is shown above it.
+        """
+        if "incident_evidence" not in examples.truth:
+            return None
+        evidence = np.asarray(examples.truth["incident_evidence"], np.float64)
+        normal = counted(examples) & (examples.targets[LABEL] == 0)
+        bound = np.percentile(evidence[normal], 97.5)
+        squeezed = 0.5 + 0.5 * evidence / (1 + np.abs(evidence))
+        return {SCORE: squeezed, FLAG: (evidence > bound).astype(np.int64)}
+
+    def gates(self, params: NodeReliabilityParams, *, simulated: bool) -> tuple[GateRule, ...]:
+        """The targets; on simulated data every type of incident must be among the test rows."""
+        p = params
+        kinds = [f"incident_type={kind}" for kind in TYPES] if simulated else ["incident_type"]
+        slices = [*kinds, "link_type"]
+        floors = [p.min_type_recall] * len(kinds) + [p.slice_min_recall]
+        return (
+            GateRule("recall", "recall", p.target_accuracy, "min", headline=True),
+            GateRule(
+                "false_positive_rate",
+                "false_positive_rate",
+                p.max_false_positive_rate,
+                "max",
+                headline=True,
+            ),
+            GateRule(
+                "average_precision",
+                "average_precision",
+                p.min_average_precision,
+                "min",
+                headline=True,
+            ),
+            *(
+                GateRule(
+                    f"above_{rival}",
+                    "average_precision",
+                    0.0,
+                    "min",
+                    against=rival,
+                    headline=rival == "max_z",
+                )
+                for rival in ("max_z", "mean_z", "best_single")
+            ),
+            *(
+                GateRule(f"recall_{name.split('=')[-1]}", "recall", floor, "min", slice=name)
+                for name, floor in zip(slices, floors, strict=True)
+            ),
+        )
+
+    def figures(
+        self, examples: Examples, outputs: Outputs, rivals: Mapping[str, Outputs]
+    ) -> tuple[Figure, ...]:
+        """Precision and recall, recall by incident, false alarms by lookalike, inputs."""
+        return node_figures(examples, outputs, rivals)
+
+
+def fit_both(
+    train: Examples, validation: Examples, params: NodeReliabilityParams
+) -> tuple[dict[Kind, Any], dict[Kind, float]]:
+    """Both estimators and their average precision on validation.
+
+    The forest sees no label. Boosting stops on validation, not on rows drawn from train, which
+    are neighbours in time of those it learns from.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    forest = IsolationForest(
+        n_estimators=params.forest_trees,
+        max_samples=min(params.forest_rows_per_tree, len(train)),
+        random_state=params.seed,
+    )
+    boosting = HistGradientBoostingClassifier(
+        max_iter=params.boosting_iterations,
+        learning_rate=params.boosting_learning_rate,
+        max_leaf_nodes=params.boosting_leaves,
+        early_stopping=True,
+        n_iter_no_change=params.patience,
+        random_state=params.seed,
+    )
+    label = validation.targets[LABEL]
+    with threadpool_limits(limits=1):  # OpenMP's threads wait for each other on a shared machine
+        forest.fit(train.features)
+        boosting.fit(train.features, train.targets[LABEL], X_val=validation.features, y_val=label)
+        fitted: dict[Kind, Any] = {"isolation_forest": forest, "gradient_boosting": boosting}
+        weights = np.ones(len(label))
+        figures = {
+            kind: average_precision(label, score(kind, model, validation.features))(weights)
+            for kind, model in fitted.items()
+        }
+    return fitted, figures
+
+
+def score(kind: Kind, estimator: Any, features: Array) -> NDArray[np.float32]:
+    """Anomaly score in 0..1, (n,)."""
+    if kind == "isolation_forest":
+        return np.asarray(-estimator.score_samples(features), np.float32)
+    return np.asarray(estimator.predict_proba(features)[:, 1], np.float32)
+
+
+def _record(boosting: Any, log: TrainingLog) -> None:
+    """Losses of the boosting stages; scikit-learn keeps them with the sign turned."""
+    stages = int(boosting.n_iter_)
+    for stage in sorted({*range(LOG_EVERY, stages, LOG_EVERY), stages}):
+        losses = {
+            "loss": -float(boosting.train_score_[stage]),
+            "val_loss": -float(boosting.validation_score_[stage]),
+        }
+        log.epoch(stage, stages, losses)
+
+
+MODEL = NodeReliability()
