@@ -9,41 +9,16 @@ from typing import Any
 
 import click
 
-from dwcp_ml.errors import DwcpError, nearest
+from dwcp_ml.console import (
+    FOLDER,
+    PATH,
+    Commands,
+    overrides,
+    params_option,
+    registry_option,
+)
 from dwcp_ml.progress import EpochBar, bar
-
-FOLDER = click.Path(path_type=Path, file_okay=False)
-PATH = click.Path(path_type=Path)
-params_option = click.option(
-    "--params",
-    "params_path",
-    type=PATH,
-    default="params.yaml",
-    show_default=True,
-    help="Parameter file.",
-)
-
-registry_option = click.option(
-    "--registry", type=FOLDER, default="models", show_default=True, help="Root of the registry."
-)
-
-
-class Commands(click.Group):
-    """Names the nearest command, and turns expected failures into one sentence and a code."""
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find a command, or say which is nearest."""
-        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            ctx.fail(f"no command '{args[0]}'{nearest(args[0], self.list_commands(ctx))}")
-        return super().resolve_command(ctx, args)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a DwcpError ends it with its own exit code."""
-        try:
-            return super().invoke(ctx)
-        except DwcpError as error:
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(error.exit_code)
+from dwcp_ml.registry_commands import registry_commands
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -129,19 +104,6 @@ def split(params_path: Path, raw: Path, out: Path) -> None:
 
     params = read_params(params_path)
     stage(raw, params.split, out, gap_steps=gap_steps(params))
-
-
-def overrides(command: Any) -> Any:
-    """Options that change the model sections of the parameter file."""
-    for name, kind, text in (
-        ("--seed", int, "Seed of every model."),
-        ("--window-size", int, "Steps a prediction reads, for models that have a window."),
-        ("--batch-size", int, "Rows a batch."),
-        ("--epochs", int, "Passes over the data at most."),
-        ("--target-accuracy", float, "Bound of the accuracy gate."),
-    ):
-        command = click.option(name, type=kind, help=text)(command)
-    return command
 
 
 @main.command()
@@ -311,54 +273,7 @@ def _show(master: dict[str, Any], reports: Path) -> None:
     console.print(f"report: {reports / MASTER}.html", soft_wrap=True, highlight=False)
 
 
-@main.group(cls=Commands)
-def models() -> None:
-    """Look into the registry of immutable versions."""
-
-
-@models.command("list")
-@registry_option
-def list_versions(registry: Path) -> None:
-    """List every version of every model."""
-    from rich.console import Console
-
-    from dwcp_ml.registry import entries, entry_table
-
-    Console().print(entry_table(entries(registry)))
-
-
-@models.command("show")
-@registry_option
-@click.argument("name")
-@click.argument("version", required=False)
-def show_version(registry: Path, name: str, version: str | None) -> None:
-    """Print the metadata of a version as JSON, by default the latest."""
-    import json
-
-    from dwcp_ml.registry import show
-
-    click.echo(json.dumps(show(registry, name, version), indent=2))
-
-
-@models.command("verify")
-@registry_option
-def verify_versions(registry: Path) -> None:
-    """Recompute every digest and answer every golden request."""
-    from dwcp_ml.registry import verify
-
-    click.echo(f"{len(verify(registry))} versions verified")
-
-
-@models.command("lineage")
-@registry_option
-@click.option("--against", help="Version to compare with; by default the one before.")
-@click.argument("name")
-@click.argument("version", required=False)
-def lineage_of(registry: Path, name: str, version: str | None, against: str | None) -> None:
-    """Say what a version was made from, and what changed since another one."""
-    from dwcp_ml.registry import lineage, lineage_lines
-
-    click.echo("\n".join(lineage_lines(lineage(registry, name, version, against))))
+main.add_command(registry_commands)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it over ``path`` if the body succeeds."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    _sweep(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield draft
@@ -38,6 +39,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; swap it in for ``path`` if the body succeeds."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    _sweep(path)
     try:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
@@ -55,6 +57,30 @@ def whole_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove the drafts of processes that were killed; put back what one had moved aside."""
+    for left in path.parent.glob(f".{path.name}.*.*"):
+        pid, kind = left.name.split(".")[-2:]
+        if not pid.isdigit() or _alive(int(pid)):
+            continue
+        if kind == "old" and not path.exists():
+            left.rename(path)
+        elif left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

@@ -34,10 +34,14 @@ def test_every_model_module_is_found_without_being_named_elsewhere():
 
     names = set(available())
     assert names == {
-        "bandwidth_predictor", "compression_selector", "consensus_latency", "node_reliability"
+        "bandwidth_predictor",
+        "compression_selector",
+        "consensus_latency",
+        "node_reliability",
     }
     outside = [
-        p for p in SOURCES
+        p
+        for p in SOURCES
         if "models" not in p.parts and any(name in p.read_text() for name in names)
     ]
     assert outside == [], "a stage names a model; it should be generic over models"

@@ -78,9 +78,9 @@ def test_every_rule_of_the_schema_is_in_the_suite():
 
 VALUES = {
     # column: (what is planted, the rule that must find it)
-    "packet_loss": (lambda f: f["packet_loss"].where(f.index != 7, 1.5), "0 to 1 fraction"),
-    "rtt_ms": (lambda f: f["rtt_ms"].where(f.index != 7, np.inf), "0 to 10000 ms"),
-    "optimal_compression": (lambda f: 12, "0 to 9 level"),
+    "packet_loss": (lambda f: f["packet_loss"].where(f.index != 7, 1.5), "within 0 to 1 fraction"),
+    "rtt_ms": (lambda f: f["rtt_ms"].where(f.index != 7, np.inf), "within 0 to 10000 ms"),
+    "optimal_compression": (lambda f: 12, "within 0 to 9 level"),
     "link_type": (
         lambda f: f["link_type"].where(f.index != 7, "tunnel"),
         "one of dc, metro, wan, edge",
@@ -172,9 +172,9 @@ def test_counts_are_added_over_batches_and_a_series_may_span_two(tmp_path, monke
     raw = write_raw(frame, tmp_path / "raw", parts=2)
     written = some(ORDER, "latency_metrics", "reliability_metrics")
     report, failed = failures(raw, tmp_path / "reports", expectations=written)
-    assert set(failed) == {("packet_loss", "0 to 1 fraction")}
-    result = failed["packet_loss", "0 to 1 fraction"]
-    assert (result["checked"], result["unexpected"], result["sample"]) == (180, 2, ["2.0", "2.0"])
+    assert set(failed) == {("packet_loss", "within 0 to 1 fraction")}
+    result = failed["packet_loss", "within 0 to 1 fraction"]
+    assert (result["checked"], result["unexpected"], result["sample"]) == (180, 2, ["2", "2"])
     steps = next(r for r in report["results"] if r["title"].startswith("each row is 60 s"))
     assert steps["checked"] == 177  # three series have a first row
 
@@ -215,10 +215,10 @@ def test_an_expectation_that_raises_fails_the_contract(tmp_path):
     report, failed = failures(raw, tmp_path / "reports", expectations=written)
     assert set(failed) == {
         ("rtt_ms", "at most 5% of the values are missing"),
-        ("rtt_ms", "0 to 10000 ms"),
+        ("rtt_ms", "within 0 to 10000 ms"),
         ("rtt_ms", "stored as float"),
     }
-    assert failed["rtt_ms", "0 to 10000 ms"]["why"].startswith("raised: ")
+    assert failed["rtt_ms", "within 0 to 10000 ms"]["why"].startswith("raised: ")
     assert report["expectations_evaluated"] == report["expectations_written"] - 2
 
 
@@ -267,10 +267,10 @@ def test_the_sentence_names_columns_rule_count_and_page(tmp_path):
     written = some("reliability_metrics")
     with pytest.raises(ContractError) as caught:
         validate(raw, tmp_path / "reports", expectations=written)
-    assert f"1 of {len(written)} expectations failed: packet_loss: 0 to 1 fraction" in str(
+    assert f"1 of {len(written)} expectations failed: packet_loss: within 0 to 1 fraction" in str(
         caught.value
     )
-    assert "120 of 120 values disagree (100.00%), for example 2.0" in str(caught.value)
+    assert "120 of 120 values disagree (100.00%), for example 2;" in str(caught.value)
     assert "data_quality.html" in str(caught.value)
 
 

@@ -150,9 +150,13 @@ class _Checks:
             checked=seen.checked,
             unexpected=seen.unexpected,
             unexpected_percent=round(100 * share, 4),
-            sample=tuple(str(value) for value in seen.samples),
+            sample=tuple(_shown(value) for value in seen.samples),
             why=why,
         )
+
+
+def _shown(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _exception(info: dict[str, Any]) -> str:

@@ -197,7 +197,8 @@ h2 {{ font-size: 1.1rem; margin-top: 2rem }}
 .scroll {{ overflow-x: auto }}
 table {{ border-collapse: collapse; width: 100%; font-size: .86rem }}
 th, td {{ text-align: left; padding: .28rem .6rem; border-bottom: 1px solid var(--line) }}
-td {{ font-variant-numeric: tabular-nums; overflow-wrap: anywhere }}
+td {{ font-variant-numeric: tabular-nums }}
+td:last-child {{ overflow-wrap: anywhere }}
 td:first-child {{ white-space: nowrap }}
 tr.pass td:first-child, tr.measured td:first-child {{ color: var(--good) }}
 tr.fail td {{ background: #c0392b1c }}

@@ -75,7 +75,7 @@ def _column(column: Column, allowed: float) -> Iterator[Expected]:
         title = f"one of {', '.join(column.enum)}"
         yield Expected(column.group, "expect_column_values_to_be_in_set", kwargs, about, title)
     if column.min is not None or column.max is not None:
-        title = f"{_bound(column.min)} to {_bound(column.max)} {column.unit}"
+        title = f"within {_bound(column.min)} to {_bound(column.max)} {column.unit}"
         yield between(column.group, name, column.min, column.max, columns=about, title=title)
 
 

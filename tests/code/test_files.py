@@ -1,0 +1,97 @@
+"""Whole files or none, also when the writer dies."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from dwcp_ml.errors import StorageError
+from dwcp_ml.files import sha256, whole_file, whole_folder, write_json
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from dwcp_ml.files import whole_folder
+with whole_folder(Path({path!r})) as draft:
+    (draft / "half").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_folder_is_replaced_as_a_whole(tmp_path):
+    target = tmp_path / "out"
+    for name in ("first", "second"):
+        with whole_folder(target) as draft:
+            (draft / name).write_text(name)
+    assert [p.name for p in target.iterdir()] == ["second"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_folder_stays_as_it_was_when_the_body_fails(tmp_path):
+    target = tmp_path / "out"
+    with whole_folder(target) as draft:
+        (draft / "good").write_text("good")
+    with pytest.raises(RuntimeError), whole_folder(target) as draft:
+        (draft / "bad").write_text("bad")
+        raise RuntimeError
+    assert [p.name for p in target.iterdir()] == ["good"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_killed_writer_leaves_the_old_folder_and_the_next_run_sweeps_its_draft(tmp_path):
+    target = tmp_path / "out"
+    with whole_folder(target) as draft:
+        (draft / "good").write_text("good")
+    done = subprocess.run([sys.executable, "-c", KILLED.format(path=str(target))])
+    assert done.returncode == -signal.SIGKILL
+    assert [p.name for p in target.iterdir()] == ["good"]
+    assert len(list(tmp_path.glob(".out.*.part"))) == 1
+    with whole_folder(target) as draft:
+        (draft / "new").write_text("new")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
+
+
+def test_folder_moved_aside_by_a_killed_writer_comes_back(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    aside = tmp_path / f".out.{dead.pid}.old"
+    aside.mkdir()
+    (aside / "good").write_text("good")
+    with pytest.raises(RuntimeError), whole_folder(tmp_path / "out"):
+        raise RuntimeError
+    assert (tmp_path / "out" / "good").read_text() == "good"
+
+
+def test_draft_of_a_living_process_is_left_alone(tmp_path):
+    other = tmp_path / f".out.{os.getppid()}.part"
+    other.mkdir()
+    with whole_folder(tmp_path / "out"):
+        pass
+    assert other.exists()
+
+
+def test_file_appears_only_when_complete(tmp_path):
+    target = tmp_path / "a.json"
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(target, {"x": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+    write_json(target, {"x": 1})
+    assert target.read_text() == '{\n  "x": 1\n}\n'
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_full_disk_is_one_clear_sentence(tmp_path):
+    with pytest.raises(StorageError, match="no space left"), whole_file(tmp_path / "a"):
+        with open("/dev/full", "w") as full:
+            full.write("x")
+
+
+def test_digest_of_a_folder_follows_names_and_contents(tmp_path):
+    (tmp_path / "a").write_text("1")
+    first = sha256(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    second = sha256(tmp_path)
+    (tmp_path / "b").write_text("2")
+    assert len({first, second, sha256(tmp_path)}) == 3
