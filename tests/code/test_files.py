@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -81,10 +82,10 @@ def test_file_appears_only_when_complete(tmp_path):
     assert target.read_text() == '{\n  "x": 1\n}\n'
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_full_disk_is_one_clear_sentence(tmp_path):
     with pytest.raises(StorageError, match="no space left"), whole_file(tmp_path / "a"):
-        with open("/dev/full", "w") as full:
+        with Path("/dev/full").open("w") as full:
             full.write("x")
 
 

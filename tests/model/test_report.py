@@ -208,7 +208,9 @@ def test_numbers_read_as_people_write_them():
         "4.703 %", "0.9882", "12,345", "-",
     ]  # fmt: skip
     assert bound("min", 0.98) == "≥ 0.98"
-    assert interval({"ci_low": 1, "ci_high": 2}) == "1 to 2"
+    assert interval({"ci_low": 4.6103, "ci_high": 4.7912}) == "4.61 to 4.79"
+    assert interval({"ci_low": -12.3, "ci_high": 1900.4}) == "-12 to 1,900"
+    assert interval({"ci_low": 1, "ci_high": 1}) == "1 to 1"
     assert interval({"ci_low": None, "ci_high": None}) == "-"
     assert [seconds(s) for s in (41.96, 125, None)] == ["42 s", "2 min 05 s", "-"]
     assert moment("2025-02-03T04:05:06+00:00") == "2025-02-03 04:05 UTC"

@@ -17,10 +17,13 @@ Finish = Callable[[Weights, Weights], float]
 def average_precision(truth: ArrayLike, scores: ArrayLike) -> Score:
     """Sum of precision times the step in recall over distinct scores, highest first.
 
-    The definition of scikit-learn's ``average_precision_score``.
+    The definition of scikit-learn's ``average_precision_score``, but undefined without a
+    negative, where any ranking would score 1.
     """
 
     def finish(hits: Weights, alarms: Weights) -> float:
+        if not alarms[-1]:
+            return float("nan")
         flagged = hits + alarms
         exact = np.divide(hits, flagged, out=np.zeros_like(hits), where=flagged > 0)
         return ratio(float(np.diff(hits, prepend=0.0) @ exact), hits[-1])

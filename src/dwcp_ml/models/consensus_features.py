@@ -31,6 +31,7 @@ LATENCY = "consensus_latency_ms"
 LABEL = "is_high_latency"
 WINDOW = 20  # newest steps, which are judged
 LEAST_HIGH = 5  # steps with high latency that make a window positive
+HOURS = np.array([f"{hour:02}" for hour in range(24)])
 TRUTH = ("episode_type", "consensus_base_ms", "consensus_spike")
 
 
@@ -62,7 +63,7 @@ def consensus_examples(part: Part, baseline_steps: int, stride: int, holdout: fl
     slices: dict[str, Array] = {
         "link_type": columns.text("link_type", ends).astype(str),
         "region": columns.text("region", ends).astype(str),
-        "hour": np.char.zfill(((time_s % 86400) // 3600).astype(str), 2),
+        "hour": HOURS[(time_s % 86400) // 3600],
     }
     targets, truth = _targets(columns, ends), {}
     if part.truth is not None and labelled:

@@ -28,6 +28,7 @@ FEATURES = (
 LABEL = "is_anomaly"
 TRUTH = ("incident_phase", "incident_evidence", "lookalike")
 PRECURSOR = 1  # code of incident_phase
+HOURS = np.array([f"{hour:02}" for hour in range(24)])
 LOOKALIKES = np.array(["", "restart", "load_peak"])
 
 
@@ -52,7 +53,7 @@ def node_examples(part: Part, most: int, onset_steps: int) -> Examples:
     slices: dict[str, Array] = {
         "link_type": columns.text("link_type", rows).astype(str),
         "region": columns.text("region", rows).astype(str),
-        "hour": np.char.zfill(((time_s % 86400) // 3600).astype(str), 2),
+        "hour": HOURS[(time_s % 86400) // 3600],
     }
     if part.incidents is not None:
         found = read_incidents(part.incidents, load_schema())

@@ -48,7 +48,7 @@ def _predictor_table(report: Report, rows: Sequence[dict[str, Any]]) -> Markup:
     body = []
     for name, about in report["metric_definitions"].items():
         cells = [found[who, name] for who in order]
-        title = f"{about['title']} {arrows[about['better']]}"
+        title = f"{about['title']}\u00a0{arrows[about['better']]}"
         body.append([title, *(with_interval(c["value"], c, about["unit"]) for c in cells)])
     header = ["", *(text.words(who) for who in order)]
     return table(header, body, numeric=range(1, len(header)), strong=[1])

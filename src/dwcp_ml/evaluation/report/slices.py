@@ -19,27 +19,39 @@ LONG = 14  # values; longer slices (hours of the day) are drawn from left to rig
 
 
 def slices(report: Report) -> Iterable[Markup]:
-    """Plots of the primary metric by slice, and a table of all slice figures."""
+    """A plot for each slice, and a table of all slice figures."""
     if not report["slices"]:
         return
     yield tag("h3", "Slices")
-    primary, definitions = report["primary_metric"], report["metric_definitions"]
-    names = list(dict.fromkeys(r["slice"] for r in report["slices"]))
-    overall = value_of(report, primary, MODEL)
-    drawn = []
-    for i, name in enumerate(names):
-        rows = [
-            (r["slice_value"], r["value"], r["ci_low"], r["ci_high"], i)
-            for r in report["slices"]
-            if r["dataset"] == "test" and r["slice"] == name and r["metric"] == primary
-            and r["value"] is not None
-        ]  # fmt: skip
-        if len(rows) > 1:
-            title = f"{definitions[primary]['title']} by {text.words(name)}"
-            kind = plots.band if len(rows) > LONG else plots.dots
-            drawn.append(plot(title, kind(title, rows, axis(definitions[primary]), overall)))
-    yield tag("div", *drawn, css="plots")
+    names = dict.fromkeys(r["slice"] for r in report["slices"])
+    drawn = (_drawn(report, name, colour) for colour, name in enumerate(names))
+    yield tag("div", *(d for d in drawn if d is not None), css="plots")
     yield fold("All slices, test and fresh", _slice_table(report))
+
+
+def _drawn(report: Report, name: str, colour: int) -> Markup | None:
+    """The model by one slice; None where no metric has a figure for two values of it."""
+    for metric in _metrics(report, name):
+        rows = [
+            (r["slice_value"], r["value"], r["ci_low"], r["ci_high"], colour)
+            for r in report["slices"]
+            if (r["dataset"], r["slice"], r["metric"]) == ("test", name, metric)
+            and r["value"] is not None
+        ]
+        if len(rows) > 1:
+            about = report["metric_definitions"][metric]
+            title = f"{about['title']} by {text.words(name)}"
+            kind = plots.band if len(rows) > LONG else plots.dots
+            return plot(title, kind(title, rows, axis(about), value_of(report, metric, MODEL)))
+    return None
+
+
+def _metrics(report: Report, name: str) -> list[str]:
+    """Metrics to show by a slice: those gated on it first, then the primary one, then others."""
+    gated = [g["metric"] for g in report["gates"] if g["slice"].startswith(f"test:{name}=")]
+    others = [r["metric"] for r in report["slices"] if r["slice"] == name]
+    chosen = dict.fromkeys([*gated, report["primary_metric"], *others])
+    return [metric for metric in chosen if metric in report["metric_definitions"]]
 
 
 def _slice_table(report: Report) -> Markup:

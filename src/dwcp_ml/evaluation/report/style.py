@@ -50,17 +50,17 @@ nav div { max-width: 1180px; margin: 0 auto; padding: .55rem 1.25rem; display: f
 .facts dd { margin: 0; font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; }
-th, td { text-align: left; padding: .38rem .75rem .38rem 0; border-bottom: 1px solid var(--line);
+th, td { text-align: left; padding: .38rem .6rem .38rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; }
 tbody tr:last-child td { border-bottom: 0; }
 th { color: var(--muted); font-weight: 600; font-size: .8rem; vertical-align: bottom; }
 td:first-child { min-width: 9.5rem; }
 .num { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.num { padding-left: .5rem; }
+td.num { padding-left: .3rem; }
 th.num { white-space: normal; }
 td.strong { font-weight: 650; }
 .strong .ci { font-weight: 400; }
-.ci { display: block; color: var(--muted); font-size: .76rem; }
+.ci { display: block; color: var(--muted); font-size: .74rem; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 430px), 1fr));
   gap: 1.2rem 1.6rem; align-items: start; margin-top: 1rem; }
 figure { margin: 0; max-width: 540px; }

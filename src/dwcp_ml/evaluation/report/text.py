@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,17 @@ def number(value: float | None, unit: str = "") -> str:
 
 
 def interval(row: Mapping[str, Any]) -> str:
-    """The confidence interval of a row or gate, for example "4.61 to 4.79"."""
-    if row.get("ci_low") is None or row.get("ci_high") is None:
+    """The confidence interval of a row or gate, for example "4.61 to 4.79".
+
+    Its own width says how many digits mean something: two of the width are shown.
+    """
+    low, high = row.get("ci_low"), row.get("ci_high")
+    if low is None or high is None:
         return NONE
-    return f"{number(row['ci_low'])} to {number(row['ci_high'])}"
+    if low == high:
+        return f"{number(low)} to {number(high)}"
+    decimals = max(0, 1 - math.floor(math.log10(high - low)))
+    return f"{low:,.{decimals}f} to {high:,.{decimals}f}"
 
 
 def bound(direction: str, value: float, unit: str = "") -> str:

@@ -26,7 +26,8 @@ def headline_table(master: Mapping[str, Any]) -> Markup:
             ]
             cells = [*values, _rival(row["baseline"]), text.number(row["ceiling"])]
             link = "" if i else Markup(f'<a href="#{name}">{tag("span", model["title"])}</a>')
-            body.append([link, row["target"], *cells, mark(row["passed"])])
+            target = row["target"].replace("≥ ", "≥\u00a0").replace("≤ ", "≤\u00a0")
+            body.append([link, target, *cells, mark(row["passed"])])
     header = ["Model", "Target", "Test", "Fresh seeds", "Best baseline", "Ceiling", "Verdict"]
     return table(header, body, numeric=(2, 3, 4, 5))
 
