@@ -13,8 +13,9 @@ from dwcp_ml.export.session import open_session, score
 from dwcp_ml.export.signature import check_signature
 from dwcp_ml.files import write_json
 from dwcp_ml.models.base import Examples
+from dwcp_ml.models.node_estimators import fit_both
 from dwcp_ml.models.node_features import FEATURES, LABEL, counted, node_examples
-from dwcp_ml.models.node_reliability import MODEL, Fitted, NodeReliabilityParams, fit_both
+from dwcp_ml.models.node_reliability import MODEL, Fitted, NodeReliabilityParams
 from dwcp_ml.params import SimulateParams
 from dwcp_ml.telemetry.dataset import INCIDENTS, Part
 from dwcp_ml.telemetry.simulator import simulate

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
 
 from dwcp_ml.errors import TrainingError
-from dwcp_ml.metrics import average_precision
 from dwcp_ml.models.base import (
-    Array,
     Examples,
     Figure,
     GateRule,
@@ -22,6 +20,7 @@ from dwcp_ml.models.base import (
     Tensor,
     TrainingLog,
 )
+from dwcp_ml.models.node_estimators import Kind, fit_both, record, score
 from dwcp_ml.models.node_features import FEATURES, LABEL, counted, node_examples
 from dwcp_ml.models.node_metrics import METRICS, node_figures
 from dwcp_ml.models.node_rivals import FLAG, SCORE, detector, fit_rivals
@@ -35,9 +34,7 @@ if TYPE_CHECKING:
 
     from dwcp_ml.telemetry.dataset import Part
 
-Kind = Literal["isolation_forest", "gradient_boosting"]
 TYPES = ("crash", "network_failure", "disk_full", "memory_leak")
-LOG_EVERY = 10  # boosting stages between two entries of the training log
 
 
 class NodeReliabilityParams(ModelParams):
@@ -122,7 +119,7 @@ class NodeReliability:
                     "more telemetry or check labeled_incidents.json"
                 )
         estimators, figures = fit_both(train, validation, params)
-        _record(estimators["gradient_boosting"], log)
+        record(estimators["gradient_boosting"], log)
         best = max(figures, key=lambda kind: figures[kind])
         normal = validation.features[validation.targets[LABEL] == 0]
         scores = score(best, estimators[best], normal)
@@ -240,61 +237,6 @@ class NodeReliability:
     ) -> tuple[Figure, ...]:
         """Precision and recall, recall by incident, false alarms by lookalike, inputs."""
         return node_figures(examples, outputs, rivals)
-
-
-def fit_both(
-    train: Examples, validation: Examples, params: NodeReliabilityParams
-) -> tuple[dict[Kind, Any], dict[Kind, float]]:
-    """Both estimators and their average precision on validation.
-
-    The forest sees no label. Boosting stops on validation, not on rows drawn from train, which
-    are neighbours in time of those it learns from.
-    """
-    from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    forest = IsolationForest(
-        n_estimators=params.forest_trees,
-        max_samples=min(params.forest_rows_per_tree, len(train)),
-        random_state=params.seed,
-    )
-    boosting = HistGradientBoostingClassifier(
-        max_iter=params.boosting_iterations,
-        learning_rate=params.boosting_learning_rate,
-        max_leaf_nodes=params.boosting_leaves,
-        early_stopping=True,
-        n_iter_no_change=params.patience,
-        random_state=params.seed,
-    )
-    label = validation.targets[LABEL]
-    with threadpool_limits(limits=1):  # OpenMP's threads wait for each other on a shared machine
-        forest.fit(train.features)
-        boosting.fit(train.features, train.targets[LABEL], X_val=validation.features, y_val=label)
-        fitted: dict[Kind, Any] = {"isolation_forest": forest, "gradient_boosting": boosting}
-        weights = np.ones(len(label))
-        figures = {
-            kind: average_precision(label, score(kind, model, validation.features))(weights)
-            for kind, model in fitted.items()
-        }
-    return fitted, figures
-
-
-def score(kind: Kind, estimator: Any, features: Array) -> NDArray[np.float32]:
-    """Anomaly score in 0..1, (n,)."""
-    if kind == "isolation_forest":
-        return np.asarray(-estimator.score_samples(features), np.float32)
-    return np.asarray(estimator.predict_proba(features)[:, 1], np.float32)
-
-
-def _record(boosting: Any, log: TrainingLog) -> None:
-    """Losses of the boosting stages; scikit-learn keeps them with the sign turned."""
-    stages = int(boosting.n_iter_)
-    for stage in sorted({*range(LOG_EVERY, stages, LOG_EVERY), stages}):
-        losses = {
-            "loss": -float(boosting.train_score_[stage]),
-            "val_loss": -float(boosting.validation_score_[stage]),
-        }
-        log.epoch(stage, stages, losses)
 
 
 MODEL = NodeReliability()

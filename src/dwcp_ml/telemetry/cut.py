@@ -8,7 +8,7 @@ import numpy as np
 
 from dwcp_ml.errors import RowOrderError, UnreadableFileError
 from dwcp_ml.telemetry.boundaries import ROLES
-from dwcp_ml.telemetry.parquet import ROW_GROUP, RowGroups, open_parquet
+from dwcp_ml.telemetry.parquet import ROW_GROUP, RowGroups, open_parquet, stream
 from dwcp_ml.telemetry.windows import SEGMENT_COLUMNS, Columns
 
 if TYPE_CHECKING:
@@ -34,13 +34,12 @@ class Cut:
         import pyarrow as pa
 
         done = 0
-        with open_parquet(file) as reader:
-            for batch in reader.iter_batches(ROW_GROUP):
-                mine = roles[done : done + batch.num_rows]
-                done += batch.num_rows
-                for number, writer in enumerate(self._writers):
-                    if (mine == number).any():
-                        writer.write(pa.table(batch.filter(pa.array(mine == number))))
+        for batch in stream(file, ROW_GROUP):
+            mine = roles[done : done + batch.num_rows]
+            done += batch.num_rows
+            for number, writer in enumerate(self._writers):
+                if (mine == number).any():
+                    writer.write(pa.table(batch.filter(pa.array(mine == number))))
         if done != len(roles):
             raise UnreadableFileError(f"{file} has {done:,} rows, its telemetry {len(roles):,}")
 

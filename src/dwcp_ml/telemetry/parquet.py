@@ -79,6 +79,18 @@ def open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
         yield file
 
 
+def stream(path: Path, rows: int, names: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Batches of at most ``rows`` rows, of all columns or of some.
+
+    What the consumer fails at, such as a full disk, is not taken for a fault of this file.
+
+    Raises:
+        UnreadableFileError: missing, empty, truncated, damaged or not Parquet.
+    """
+    with open_parquet(path) as file:
+        yield from file.iter_batches(batch_size=rows, columns=names)
+
+
 def read_table(path: Path, names: Sequence[str]) -> pa.Table:
     """Read some columns of a file.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from dwcp_ml.errors import MissingColumnError, UnreadableFileError
-from dwcp_ml.telemetry.parquet import open_parquet
+from dwcp_ml.telemetry.parquet import open_parquet, stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,7 +42,9 @@ class SourceFile:
             MissingColumnError: a number was expected and something else stands there.
         """
         rows = 0
-        for batch in _csv(self, kinds) if self.is_csv else _parquet(self.path, list(kinds)):
+        for batch in (
+            _csv(self, kinds) if self.is_csv else stream(self.path, PARQUET_ROWS, [*kinds])
+        ):
             rows += batch.num_rows
             yield batch
         if rows == 0:
@@ -86,11 +88,6 @@ def _csv_names(path: Path) -> tuple[str, ...]:
                 f"{path}: its columns are separated by {mark!r}; write them with commas"
             )
     return names
-
-
-def _parquet(path: Path, names: list[str]) -> Iterator[pa.RecordBatch]:
-    with open_parquet(path) as file:
-        yield from file.iter_batches(batch_size=PARQUET_ROWS, columns=names)
 
 
 def _csv(source: SourceFile, kinds: Mapping[str, Kind]) -> Iterator[pa.RecordBatch]:
