@@ -144,6 +144,7 @@ class Params(Section):
     split: SplitParams = SplitParams()
     evaluate: EvaluateParams = EvaluateParams()
     sections: dict[str, dict[str, Any]] = Field(default={}, exclude=True)
+    source: str = Field("params.yaml", exclude=True, description="file they came from")
 
 
 S = TypeVar("S", bound=BaseModel)
@@ -173,13 +174,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def load_params(path: Path, known_models: tuple[str, ...]) -> Params:
     """Read params.yaml; top-level keys are those of Params and the names of known models."""
     value = read_yaml(path)
-    common = set(Params.model_fields) - {"sections"}
+    common = set(Params.model_fields) - {"sections", "source"}
     for key in value:
         if key not in common and key not in known_models:
             hint = nearest(key, [*common, *known_models])
             raise ParamsError(f"{path}: unknown key '{key}'{hint}")
     sections = {key: value.pop(key) or {} for key in known_models if key in value}
-    params = parse(Params, {"models": known_models, **value, "sections": sections}, str(path))
+    given = {"models": known_models, **value, "sections": sections, "source": str(path)}
+    params = parse(Params, given, str(path))
     for name in params.models:
         if name not in known_models:
             raise ParamsError(f"{path}: unknown model '{name}'{nearest(name, known_models)}")

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -178,3 +179,20 @@ def test_a_missing_name_is_the_empty_text():
     assert list(Columns({"region": numbers}, {"region": words}).text("region", np.arange(3))) == [
         *("b", "", "a")
     ]
+
+
+def test_a_single_flipped_byte_in_a_stored_column_is_noticed(tmp_path):
+    raw = write_raw(telemetry(nodes=3, steps=500), tmp_path / "raw")
+    part = raw / "telemetry" / "part-00000.parquet"
+    good = part.read_bytes()
+    about = pq.ParquetFile(part).metadata.row_group(0)
+    names = about.to_dict()["columns"]
+    rtt = next(c for c in names if c["path_in_schema"] == "rtt_ms")
+    first, size = (
+        rtt["dictionary_page_offset"] or rtt["data_page_offset"],
+        rtt["total_compressed_size"],
+    )
+    for place in range(first + size // 4, first + size - 8, size // 20):
+        part.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        with pytest.raises(UnreadableFileError, match="damaged"):
+            read_columns(part, ["rtt_ms"])

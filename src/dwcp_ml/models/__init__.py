@@ -42,7 +42,7 @@ def read_params(path: Path) -> Params:
 def section(params: Params, name: str) -> ModelParams:
     """The typed section of one model; its seed defaults to the common one."""
     raw = {"seed": params.seed, **params.sections.get(name, {})}
-    return parse(get(name).params_type, raw, f"params.yaml: {name}")
+    return parse(get(name).params_type, raw, f"{params.source}: {name}")
 
 
 def gap_steps(params: Params) -> int:

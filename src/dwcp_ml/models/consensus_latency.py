@@ -46,7 +46,7 @@ class ConsensusLatencyParams(ModelParams):
     baseline_steps: int = Field(
         900, ge=WINDOW, description="history before the window; its median is the baseline"
     )
-    holdout: float = Field(0.5, gt=0, lt=1, description="share of clusters kept for the test")
+    holdout: float = Field(0.5, ge=0, lt=1, description="share of clusters kept for the test")
     train_stride: int = Field(40, ge=1, description="steps between two windows of a cluster")
     validation_stride: int = Field(4, ge=1)
     test_stride: int = Field(4, ge=1)
