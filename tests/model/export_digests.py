@@ -13,7 +13,7 @@ from dwcp_ml.export import quiet
 from dwcp_ml.export.canonical import canonical_bytes
 from dwcp_ml.export.keras_graph import from_tensorflow
 from dwcp_ml.export.native import save_sklearn
-from dwcp_ml.export.tensorflow_ops import median3, trailing_median
+from dwcp_ml.export.tensorflow_ops import trailing_median
 from dwcp_ml.export.trees import from_isolation_forest
 
 
@@ -41,7 +41,7 @@ def digests(layers_before: int) -> list[str]:
     def decide(features: object) -> dict[str, object]:
         latency = tf.squeeze(features, 2)
         relative = latency[:, -20:] / tf.expand_dims(trailing_median(latency, 20, 20), 1)
-        window = median3(tf.ensure_shape(relative, (None, 20)))
+        window = tf.ensure_shape(relative, (None, 20))
         rebuilt = tf.squeeze(network(tf.expand_dims(window, 2), training=False), 2)
         return {"error": tf.reduce_mean((window - rebuilt) ** 2, 1)}
 

@@ -15,7 +15,7 @@ from dwcp_ml.export.canonical import canonical
 from dwcp_ml.export.keras_graph import Serving, from_tensorflow, save_saved_model
 from dwcp_ml.export.parity import check_parity
 from dwcp_ml.export.session import open_session, row_latency, score
-from dwcp_ml.export.tensorflow_ops import median3, trailing_median
+from dwcp_ml.export.tensorflow_ops import trailing_median
 
 RNG = np.random.default_rng(7)
 CONSENSUS = {"features": (None, "steps", 1)}
@@ -75,7 +75,7 @@ def consensus():
         latency = tf.squeeze(features, 2)
         baseline = trailing_median(latency, window=20, least=20)
         relative = tf.math.log(latency[:, -20:] / tf.expand_dims(baseline, 1))
-        window = median3(tf.ensure_shape(relative, (None, 20)))
+        window = tf.ensure_shape(relative, (None, 20))
         rebuilt = tf.squeeze(network(tf.expand_dims(window, 2), training=False), 2)
         error = tf.reduce_mean((window - rebuilt) ** 2, 1)
         return {"reconstruction_error": error, "is_high_latency": tf.cast(error > 0.02, tf.int64)}
@@ -121,24 +121,18 @@ def test_consensus_network_answers_as_keras_for_any_number_of_steps(
 
 
 @pytest.mark.parametrize("steps", [20, 21, 40, 41, 42, 920, 921])
-def test_trailing_median_and_median3_equal_numpy(steps):
+def test_trailing_median_equals_numpy(steps):
     tf = quiet.tensorflow()
 
     def medians(features):
         latency = tf.squeeze(features, 2)
-        return {
-            "median": trailing_median(latency, window=20, least=20),
-            "smooth": tf.ensure_shape(median3(latency[:, -20:]), (None, 20)),
-        }
+        return {"median": trailing_median(latency, window=20, least=20)}
 
     session = open_session(from_tensorflow(medians, CONSENSUS).SerializeToString())
     rows = RNG.lognormal(3, 0.5, (5, steps, 1)).astype(np.float32)
     got = score(session, rows)
     history = rows[:, : max(steps - 20, 20), 0]
     np.testing.assert_allclose(got["median"], np.median(history, axis=1), rtol=1e-6)
-    last = np.pad(rows[:, -20:, 0], ((0, 0), (1, 1)), "edge")
-    expected = np.median(np.lib.stride_tricks.sliding_window_view(last, 3, axis=1), axis=2)
-    np.testing.assert_array_equal(got["smooth"], expected)
 
 
 def test_dense_softmax_answers_as_keras():

@@ -40,6 +40,14 @@ SMALL = {
 }
 
 
+def small() -> dict:
+    """The repository's own parameters, made small."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for key, value in SMALL.items():
+        params[key] = params[key] | value if isinstance(value, dict) else value
+    return params
+
+
 class Checkout:
     """A copy of the repository's files under git and DVC."""
 
@@ -91,7 +99,7 @@ class Checkout:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    made = Checkout(tmp_path_factory.mktemp("checkout"), SMALL)
+    made = Checkout(tmp_path_factory.mktemp("checkout"), small())
     made.first_output = made.run("dvc", "repro")
     made.commit("first run")
     return made
@@ -126,7 +134,7 @@ class TestRepro:
         assert (checkout.folder / "build" / "plots" / "index.html").stat().st_size > 1000
 
     def test_parameter_of_one_model_reruns_that_model_only(self, checkout):
-        changed = json.loads(json.dumps(SMALL))
+        changed = small()
         changed["compression_selector"]["epochs"] = 8
         checkout.write_params(changed)
         assert "compression_selector.epochs" in checkout.run("dvc", "params", "diff")
@@ -145,7 +153,7 @@ class TestRepro:
         checkout.commit("fewer epochs")
 
     def test_failed_gate_exits_3_registers_nothing_and_still_reports(self, checkout):
-        strict = json.loads(json.dumps(SMALL))
+        strict = small()
         strict["compression_selector"] |= {"epochs": 8, "target_accuracy": 1.0}
         checkout.write_params(strict)
         before = sorted(p.name for p in checkout.folder.glob("models/*/v*"))
@@ -160,7 +168,7 @@ class TestRepro:
         source.write_bytes(_csv(checkout.folder / "data" / "raw"))
         (checkout.folder / "columns.yaml").write_text("step_s: 60\ntimezone: UTC\n")
         checkout.run("dwcp", "ingest", "--map", "columns.yaml", "mine.csv")
-        params = json.loads(json.dumps(SMALL))
+        params = small()
         params["models"] = ["node_reliability"]
         checkout.write_params(params)
         output = checkout.run("dvc", "repro", "report")

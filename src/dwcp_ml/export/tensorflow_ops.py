@@ -30,19 +30,3 @@ def trailing_median(values: Any, window: int, least: int) -> Any:
     middle = tf.math.top_k(lower, 2).values  # (batch, 2): the largest of the lower half
     below = tf.gather(middle, 1 - count % 2, axis=1)  # the same value twice if count is odd
     return 0.5 * (middle[:, 0] + below)
-
-
-def median3(values: Any) -> Any:
-    """Running median of three along the last axis; the ends repeat themselves.
-
-    Args:
-        values: (batch, steps) float32, steps >= 2.
-
-    Returns:
-        (batch, steps) float32.
-    """
-    tf = quiet.tensorflow()
-    padded = tf.concat([values[:, :1], values, values[:, -1:]], 1)
-    before, after = padded[:, :-2], padded[:, 2:]
-    low, high = tf.minimum(values, before), tf.maximum(values, before)
-    return tf.maximum(low, tf.minimum(high, after))

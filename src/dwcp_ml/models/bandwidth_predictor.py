@@ -31,6 +31,7 @@ from dwcp_ml.telemetry.windows import (
     SEGMENT_COLUMNS,
     Columns,
     gather,
+    hour_of_day,
     read_columns,
     segments,
     window_ends,
@@ -261,7 +262,7 @@ def _examples(
             "link_type": columns.text("link_type", ends),
             "tier": columns.text("network_tier", ends),
             "region": columns.text("region", ends),
-            "hour": np.char.zfill(((time_s % 86400) // 3600).astype(str), 2),
+            "hour": hour_of_day(time_s),
         },
         truth=truth,
     )

@@ -28,7 +28,7 @@ from dwcp_ml.models.compression_metrics import METRICS
 from dwcp_ml.models.compression_rivals import choose, fit_rivals
 from dwcp_ml.models.keras_training import Schedule, train_network
 from dwcp_ml.telemetry.simulator.compression import cost_table, gains
-from dwcp_ml.telemetry.windows import read_columns
+from dwcp_ml.telemetry.windows import hour_of_day, read_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,7 +143,7 @@ class CompressionSelector:
                 "link_type": columns.text("link_type", rows),
                 "tier": columns.text("network_tier", rows),
                 "region": columns.text("region", rows),
-                "hour": np.char.zfill(((time_s % 86400) // 3600).astype(str), 2),
+                "hour": hour_of_day(time_s),
                 "level": best.astype(str),
                 **slices,
             },

@@ -15,6 +15,7 @@ from dwcp_ml.telemetry.windows import (
     Columns,
     Segments,
     gather,
+    hour_of_day,
     read_columns,
     segments,
     window_ends,
@@ -31,7 +32,6 @@ LATENCY = "consensus_latency_ms"
 LABEL = "is_high_latency"
 WINDOW = 20  # newest steps, which are judged
 LEAST_HIGH = 5  # steps with high latency that make a window positive
-HOURS = np.array([f"{hour:02}" for hour in range(24)])
 TRUTH = ("episode_type", "consensus_base_ms", "consensus_spike")
 
 
@@ -63,7 +63,7 @@ def consensus_examples(part: Part, baseline_steps: int, stride: int, holdout: fl
     slices: dict[str, Array] = {
         "link_type": columns.text("link_type", ends).astype(str),
         "region": columns.text("region", ends).astype(str),
-        "hour": HOURS[(time_s % 86400) // 3600],
+        "hour": hour_of_day(time_s),
     }
     targets, truth = _targets(columns, ends), {}
     if part.truth is not None and labelled:

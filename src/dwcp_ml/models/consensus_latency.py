@@ -55,7 +55,7 @@ class ConsensusLatencyParams(ModelParams):
     dropout: float = Field(0.5, ge=0, lt=1, description="of the code, in training")
     level_weight: float = Field(2.0, ge=0, description="weight of |median| in the score")
     threshold_percentile: float = Field(
-        98.5, gt=50, lt=100, description="of the scores of normal validation windows"
+        99.0, gt=50, lt=100, description="of the scores of normal validation windows"
     )
     epochs: int = Field(4, ge=1)
     batch_size: int = Field(256, ge=1)

@@ -9,7 +9,7 @@ import numpy as np
 from dwcp_ml.models.base import Array, Examples
 from dwcp_ml.telemetry.incidents import read_incidents
 from dwcp_ml.telemetry.schema import load_schema
-from dwcp_ml.telemetry.windows import SEGMENT_COLUMNS, Columns, read_columns, segments
+from dwcp_ml.telemetry.windows import SEGMENT_COLUMNS, Columns, hour_of_day, read_columns, segments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,6 @@ FEATURES = (
 LABEL = "is_anomaly"
 TRUTH = ("incident_phase", "incident_evidence", "lookalike")
 PRECURSOR = 1  # code of incident_phase
-HOURS = np.array([f"{hour:02}" for hour in range(24)])
 LOOKALIKES = np.array(["", "restart", "load_peak"])
 
 
@@ -53,7 +52,7 @@ def node_examples(part: Part, most: int, onset_steps: int) -> Examples:
     slices: dict[str, Array] = {
         "link_type": columns.text("link_type", rows).astype(str),
         "region": columns.text("region", rows).astype(str),
-        "hour": HOURS[(time_s % 86400) // 3600],
+        "hour": hour_of_day(time_s),
     }
     if part.incidents is not None:
         found = read_incidents(part.incidents, load_schema())

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SEGMENT_COLUMNS = (*SERIES, "timestamp")
+HOURS = np.array([f"{hour:02}" for hour in range(24)])
 
 
 @dataclass(frozen=True)
@@ -149,3 +150,8 @@ def gather(
     # In row-major order a window is one contiguous run of numbers, so that each is one copy.
     runs = sliding_window_view(table.reshape(-1), wide)[:: len(names)]
     return runs[ends - window + 1].reshape(len(ends), window, len(names))
+
+
+def hour_of_day(time_s: NDArray[np.int64]) -> NDArray[np.str_]:
+    """Hour of epoch seconds (n,) in UTC as two digits, for slices."""
+    return HOURS[(time_s % 86400) // 3600]
