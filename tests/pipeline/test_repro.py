@@ -128,10 +128,16 @@ class TestRepro:
         output = checkout.run("dvc", "repro")
         assert stages_run(output) == set()
 
+    def test_experiment_with_another_value_runs_and_is_listed(self, checkout):
+        checkout.run("dvc", "exp", "run", "-n", "short", "-S", "compression_selector.epochs=6")
+        assert "short" in checkout.run("dvc", "exp", "show", "--csv")
+        checkout.run("git", "checkout", "-q", ".")
+        checkout.run("dvc", "checkout", "-q", "--force")
+
     def test_metrics_and_plots_are_shown(self, checkout):
         assert "test.mean_regret_pct" in checkout.run("dvc", "metrics", "show")
-        checkout.run("dvc", "plots", "show", "-o", "build/plots")
-        assert (checkout.folder / "build" / "plots" / "index.html").stat().st_size > 1000
+        checkout.run("dvc", "plots", "show", "-o", "plots")
+        assert (checkout.folder / "plots" / "index.html").stat().st_size > 1000
 
     def test_parameter_of_one_model_reruns_that_model_only(self, checkout):
         changed = small()

@@ -84,9 +84,10 @@ class Run:
         return found + limit_gates(self.artifact, p99_ms, limits)
 
     def figures(self, test: Dataset) -> list[Figure]:
-        """The model's plots on the test part, and its loss while training."""
+        """The model's plots on the test part that have points, and its loss while training."""
         rivals = {who: test.answers[who] for who in self.baselines}
-        drawn = list(self.model.figures(test.examples, test.answers[MODEL], rivals))
+        offered = self.model.figures(test.examples, test.answers[MODEL], rivals)
+        drawn = [f for f in offered if any(len(x) for x, _ in f.series.values())]
         training = training_figure(self.artifact.epochs)
         return [*drawn, training] if training else drawn
 

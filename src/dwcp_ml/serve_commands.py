@@ -1,0 +1,45 @@
+"""`dwcp serve`: the model server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dwcp_ml.console import FOLDER
+
+
+@click.command("serve")
+@click.argument("models", type=FOLDER, default="models")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8501, show_default=True, help="Port of REST; 0 takes a free one.")
+@click.option("--grpc-port", default=8500, show_default=True, help="Port of gRPC; -1 for none.")
+@click.option("--name", help="Serve the one model of a bare version folder under this name.")
+@click.option(
+    "--revision",
+    envvar=["DWCP_REVISION", "K_REVISION"],
+    help="Value of x-model-revision; by default the start of the file's digest.",
+)
+@click.option("--public-key", type=click.Path(path_type=Path), help="Serve only what it signed.")
+@click.option("--max-rows", default=1024, show_default=True, help="Rows of one request.")
+@click.option("--max-body-mib", default=4.0, show_default=True, help="Size of one request.")
+@click.option("--read-timeout-s", default=10.0, show_default=True, help="For a request to arrive.")
+@click.option(
+    "--drain-s", default=2.0, show_default=True, help="Requests taken on after SIGTERM."
+)
+@click.option("--grace-s", default=20.0, show_default=True, help="For accepted requests to end.")
+@click.option("--log-every", default=1000, show_default=True, help="Log one in so many requests.")
+def serve_command(
+    models: Path, grpc_port: int, max_body_mib: float, **given: object
+) -> None:
+    """Serve a registry, or the bare folder of one version, over KServe's V1, V2 and gRPC."""
+    from dwcp_ml.serving.options import ServeOptions
+    from dwcp_ml.serving.server import serve
+
+    options = ServeOptions(
+        models,
+        grpc_port=None if grpc_port < 0 else grpc_port,
+        max_body_bytes=round(max_body_mib * 2**20),
+        **given,  # type: ignore[arg-type]
+    )
+    serve(options)
