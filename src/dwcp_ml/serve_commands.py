@@ -24,14 +24,11 @@ from dwcp_ml.console import FOLDER
 @click.option("--max-rows", default=1024, show_default=True, help="Rows of one request.")
 @click.option("--max-body-mib", default=4.0, show_default=True, help="Size of one request.")
 @click.option("--read-timeout-s", default=10.0, show_default=True, help="For a request to arrive.")
-@click.option(
-    "--drain-s", default=2.0, show_default=True, help="Requests taken on after SIGTERM."
-)
+@click.option("--drain-s", default=2.0, show_default=True, help="Requests taken on after SIGTERM.")
 @click.option("--grace-s", default=20.0, show_default=True, help="For accepted requests to end.")
+@click.option("--reload-s", default=1.0, show_default=True, help="Between looks at the registry.")
 @click.option("--log-every", default=1000, show_default=True, help="Log one in so many requests.")
-def serve_command(
-    models: Path, grpc_port: int, max_body_mib: float, **given: object
-) -> None:
+def serve_command(models: Path, grpc_port: int, max_body_mib: float, **given: object) -> None:
     """Serve a registry, or the bare folder of one version, over KServe's V1, V2 and gRPC."""
     from dwcp_ml.serving.options import ServeOptions
     from dwcp_ml.serving.server import serve
