@@ -207,8 +207,9 @@ def test_any_history_from_twenty_steps_on_is_answered(fitted, session, steps):
 def test_the_threshold_leaves_the_asked_share_of_normal_validation_windows_above(fitted, examples):
     normal = examples["validation"].take(examples["validation"].targets["is_high_latency"] == 0)
     flagged = MODEL.predict(fitted, normal.features)["is_high_latency"].mean()
-    assert 0.5 * 0.015 < flagged <= 0.015
-    assert MODEL.facts(fitted)["threshold_percentile"] == 98.5
+    asked = 1 - SMALL.threshold_percentile / 100
+    assert 0.5 * asked < flagged <= asked + 1e-9
+    assert MODEL.facts(fitted)["threshold_percentile"] == SMALL.threshold_percentile
 
 
 @pytest.fixture(scope="module")
@@ -296,7 +297,7 @@ def test_the_order_statistic_is_the_nth_largest_deviation_from_the_history():
 
 
 def test_the_best_order_is_chosen_on_validation(examples):
-    assert best_order(examples["validation"], 98.5) in range(3, 9)
+    assert best_order(examples["validation"], SMALL.threshold_percentile) in range(3, 9)
 
 
 def test_delay_counts_steps_from_the_start_to_the_first_flag_of_each_episode():

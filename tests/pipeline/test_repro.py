@@ -129,7 +129,8 @@ class TestRepro:
         assert stages_run(output) == set()
 
     def test_experiment_with_another_value_runs_and_is_listed(self, checkout):
-        checkout.run("dvc", "exp", "run", "-n", "short", "-S", "compression_selector.epochs=6")
+        change = ("-S", "compression_selector.epochs=6")
+        checkout.run("dvc", "exp", "run", "-n", "short", *change, "report")
         assert "short" in checkout.run("dvc", "exp", "show", "--csv")
         checkout.run("git", "checkout", "-q", ".")
         checkout.run("dvc", "checkout", "-q", "--force")
