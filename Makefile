@@ -8,7 +8,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
 SHARED ?= ../shared
 
-.PHONY: help setup run test check real-data clean
+.PHONY: help setup run serve test test-go check real-data bench-serve clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -27,8 +27,18 @@ run: setup ## simulate, validate, split, train, export, evaluate, report, regist
 	  if [ -f reports/master_training_report.json ]; then dwcp summary --reports reports || exit $$?; fi; \
 	  exit $$code
 
-test: setup ## all tests that need no Docker and no cluster
+serve: setup ## serve the registry on http://localhost:8501 and gRPC port 8500
+	@$(BIN)/dwcp serve models
+
+test: setup test-go ## all tests that need no Docker and no cluster
 	@PATH="$(CURDIR)/$(BIN):$$PATH" pytest -n 2 --dist loadfile
+
+test-go: setup ## tests of the Go client
+	@if command -v go >/dev/null; then cd clients/go && go vet ./... && go test ./...; \
+	  else echo "skipped: the Go client's tests need Go"; fi
+
+bench-serve: setup ## speed of the server beside its bounds and peers
+	@$(BIN)/python benchmarks/serve.py
 
 check: setup ## style, types, import rules, spelling
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; set -e; \

@@ -19,6 +19,7 @@ from dwcp_ml.console import (
 )
 from dwcp_ml.progress import EpochBar, bar
 from dwcp_ml.registry_commands import registry_commands
+from dwcp_ml.serve_commands import serve_command
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -274,6 +275,7 @@ def _show(master: dict[str, Any], reports: Path) -> None:
 
 
 main.add_command(registry_commands)
+main.add_command(serve_command)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from dwcp_ml.console import FOLDER
 )
 @click.option("--public-key", type=click.Path(path_type=Path), help="Serve only what it signed.")
 @click.option("--max-rows", default=1024, show_default=True, help="Rows of one request.")
-@click.option("--max-body-mib", default=4.0, show_default=True, help="Size of one request.")
+@click.option("--max-body-mib", default=2.0, show_default=True, help="Size of one request.")
 @click.option("--read-timeout-s", default=10.0, show_default=True, help="For a request to arrive.")
 @click.option("--drain-s", default=2.0, show_default=True, help="Requests taken on after SIGTERM.")
 @click.option("--grace-s", default=20.0, show_default=True, help="For accepted requests to end.")
