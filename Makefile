@@ -3,12 +3,13 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export DVC_NO_ANALYTICS := 1
 export OMP_NUM_THREADS ?= 1
+export ORT_DISABLE_TELEMETRY := 1
 PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
 SHARED ?= ../shared
 
-.PHONY: help setup run serve test test-go check real-data bench-serve clean
+.PHONY: help setup run serve test test-go test-docker check real-data bench-serve clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -36,6 +37,10 @@ test: setup test-go ## all tests that need no Docker and no cluster
 test-go: setup ## tests of the Go client
 	@if command -v go >/dev/null; then cd clients/go && go vet ./... && go test ./...; \
 	  else echo "skipped: the Go client's tests need Go"; fi
+
+test-docker: setup ## build the server's image with Docker and test it
+	@docker build --quiet --network host -f Dockerfile.serve -t dwcp-serve . >/dev/null
+	@DWCP_SERVE_IMAGE=dwcp-serve $(BIN)/pytest tests/serving/test_serving_image.py
 
 bench-serve: setup ## speed of the server beside its bounds and peers
 	@$(BIN)/python benchmarks/serve.py

@@ -32,6 +32,7 @@ def main() -> None:
     """
     # OpenMP threads fight over few cores; one is fastest here and gives equal sums every run.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when ONNX Runtime is imported
 
 
 @main.command()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dwcp_ml.console import Commands, registry_option
+from dwcp_ml.console import PATH, Commands, registry_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,11 +43,29 @@ def show_version(registry: Path, name: str, version: str | None) -> None:
 
 @registry_commands.command("verify")
 @registry_option
-def verify_versions(registry: Path) -> None:
+@click.option("--public-key", type=PATH, help="Also demand a signature of this key's owner.")
+def verify_versions(registry: Path, public_key: Path | None) -> None:
     """Recompute every digest and answer every golden request."""
     from dwcp_ml.registry import verify
+    from dwcp_ml.serving.signature import verify_signature
 
-    click.echo(f"{len(verify(registry))} versions verified")
+    found = verify(registry)
+    if public_key is not None:
+        for entry in found:
+            verify_signature(registry / entry.name / str(entry.version), public_key)
+    click.echo(f"{len(found)} versions verified")
+
+
+@registry_commands.command("sign")
+@registry_option
+@click.option("--private-key", type=PATH, required=True, help="PEM file of an elliptic key.")
+@click.argument("name")
+@click.argument("version", default="latest")
+def sign_version(registry: Path, name: str, version: str, private_key: Path) -> None:
+    """Sign a version with OpenSSF Model Signing; `dwcp serve --public-key` demands it."""
+    from dwcp_ml.serving.signature import sign
+
+    click.echo(sign((registry / name / version).resolve(), private_key))
 
 
 @registry_commands.command("lineage")

@@ -87,6 +87,7 @@ class Tensor:
     unit: str
     features: tuple[str, ...] = ()
     description: str = ""
+    least: Mapping[str, int] = field(default_factory=dict)  # smallest size of a dynamic axis
 
 
 def resolved(tensors: tuple[Tensor, ...], params: ModelParams) -> tuple[Tensor, ...]:

@@ -28,7 +28,7 @@ from dwcp_ml.models.compression_metrics import METRICS
 from dwcp_ml.models.compression_rivals import choose, fit_rivals
 from dwcp_ml.models.keras_training import Schedule, train_network
 from dwcp_ml.telemetry.simulator.compression import cost_table, gains
-from dwcp_ml.telemetry.windows import hour_of_day, read_columns
+from dwcp_ml.telemetry.windows import SEGMENT_COLUMNS, hour_of_day, read_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     from dwcp_ml.telemetry.dataset import Part
 
+LABEL = "optimal_compression"
+COLUMNS = (*SEGMENT_COLUMNS, *net.FEATURES, "network_tier", "region", LABEL)
 SIGNATURE = {"features": (None, len(net.FEATURES))}
 TRUTH = ("machine", "payload", "cpu_share", "next_latent_mbps", "expected_next_mbps")
 
@@ -79,7 +81,7 @@ class CompressionSelector:
     title = "Compression selector"
     params_type = CompressionParams
     key_columns = ("throughput_mbps", "hde_compression_ratio", "amst_transfer_rate")
-    label_column = "optimal_compression"
+    label_column = LABEL
     primary_metric = "mean_regret_pct"
     inputs = (
         Tensor(
@@ -108,23 +110,14 @@ class CompressionSelector:
 
     def examples(self, part: Part, params: CompressionParams) -> Examples:
         """Rows of a part, thinned evenly to the number asked for."""
-        names = (
-            "node_id",
-            "peer_id",
-            "timestamp",
-            *net.FEATURES,
-            "network_tier",
-            "region",
-            "optimal_compression",
-        )
-        columns = read_columns(part.telemetry, names)
-        good = np.isfinite(columns.matrix((*net.FEATURES, "optimal_compression"))).all(axis=1)
+        columns = read_columns(part.telemetry, COLUMNS)
+        good = np.isfinite(columns.matrix((*net.FEATURES, LABEL))).all(axis=1)
         rows = np.flatnonzero(good)
         limit = {"train": params.train_rows, "validation": params.validation_rows}
         most = limit.get(part.role, params.test_rows)
         if len(rows) > most:
             rows = rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
-        best = np.asarray(columns["optimal_compression"][rows], np.int64)
+        best = np.asarray(columns[LABEL][rows], np.int64)
         time_s = np.asarray(columns["timestamp"][rows], np.int64)
         truth, targets, slices = _truth(part, rows), {"level": best}, {}
         if truth:

@@ -101,6 +101,7 @@ class ConsensusLatency:
             (LATENCY,),
             f"Newest step last, {WINDOW} steps at least; the last {WINDOW} are judged against the "
             "median of those before them, of which about 900 serve best.",
+            {"steps": WINDOW},
         ),
     )
     outputs = (

@@ -103,6 +103,7 @@ def _tensor(tensor: Tensor) -> dict[str, Any]:
         "shape": ["batch" if size is None else size for size in tensor.shape],
         "unit": tensor.unit,
         "features": list(tensor.features),
+        **({"least": dict(tensor.least)} if tensor.least else {}),
         "description": tensor.description,
         "codes": {name: known for name, known in codes.items() if known},
     }
