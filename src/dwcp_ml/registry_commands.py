@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dwcp_ml.console import PATH, Commands, registry_option
+from dwcp_ml.errors import RegistryError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +53,10 @@ def verify_versions(registry: Path, public_key: Path | None) -> None:
     found = verify(registry)
     if public_key is not None:
         for entry in found:
-            verify_signature(registry / entry.name / str(entry.version), public_key)
+            try:
+                verify_signature(registry / entry.name / str(entry.version), public_key)
+            except RegistryError as error:
+                raise RegistryError(f"{entry.name} {entry.version}: {error}") from error
     click.echo(f"{len(found)} versions verified")
 
 
