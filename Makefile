@@ -8,6 +8,7 @@ PYTHON ?= python3
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
 SHARED ?= ../shared
+MASTER := reports/master_training_report.json
 
 .PHONY: help setup run serve test test-go test-docker check real-data bench-serve clean
 
@@ -24,9 +25,10 @@ help: ## list the targets
 setup: .venv/ready ## create the environment from uv.lock
 
 run: setup ## simulate, validate, split, train, export, evaluate, report, register; print the verdict
-	@PATH="$(CURDIR)/$(BIN):$$PATH"; dvc repro --quiet; code=$$?; \
-	  if [ -f reports/master_training_report.json ]; then dwcp summary --reports reports || exit $$?; fi; \
-	  exit $$code
+	@PATH="$(CURDIR)/$(BIN):$$PATH"; began=$$(mktemp); dvc repro --quiet; code=$$?; \
+	  if [ $$code -eq 0 ] || [ $(MASTER) -nt $$began ]; then dwcp summary; \
+	  else echo "stopped before a verdict; reports of an earlier run are out of date" >&2; fi; \
+	  rm -f $$began; exit $$code
 
 serve: setup ## serve the registry on http://localhost:8501 and gRPC port 8500
 	@$(BIN)/dwcp serve models

@@ -105,7 +105,8 @@ def split(params_path: Path, raw: Path, out: Path) -> None:
     from dwcp_ml.telemetry.split import split as stage
 
     params = read_params(params_path)
-    stage(raw, params.split, out, gap_steps=gap_steps(params))
+    with bar("split") as tick:
+        stage(raw, params.split, out, gap_steps=gap_steps(params), tick=tick)
 
 
 @main.command()

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _storage(path, error) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):
+            draft.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -117,4 +118,6 @@ def _storage(path: Path, error: OSError) -> Exception:
         return StorageError(f"no space left to write {path}; free some and run again")
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return StorageError(f"cannot write {path}: {error.strerror}; choose a writable folder")
+    if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
+        return StorageError(f"cannot write {path}: {error.filename} is in the way; move it away")
     return error

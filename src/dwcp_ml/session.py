@@ -211,7 +211,19 @@ def now() -> str:
 
 
 def git_commit() -> str | None:
-    """Commit of the checkout, marked when files differ from it; None outside a checkout."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--match", "no-tag"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or None
+    """Commit of the checkout, None outside one; "-dirty" when the code differs from it.
+
+    Parameters and dvc.lock do not count: a run writes the lock, and the versions of parameters
+    and data are known by their own digests.
+    """
+    head = _git("rev-parse", "HEAD")
+    changed = _git("status", "--porcelain", "--", "src", "schemas", "uv.lock") if head else ""
+    return f"{head}-dirty" if changed else head or None
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

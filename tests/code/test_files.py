@@ -89,6 +89,12 @@ def test_full_disk_is_one_clear_sentence(tmp_path):
             full.write("x")
 
 
+def test_file_where_a_folder_should_be_is_one_clear_sentence(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(StorageError, match="in the way"):
+        write_json(tmp_path / "taken" / "report.json", {})
+
+
 def test_digest_of_a_folder_follows_names_and_contents(tmp_path):
     (tmp_path / "a").write_text("1")
     first = sha256(tmp_path)
