@@ -105,6 +105,72 @@ class StorageError(DwcpError):
     exit_code = 17
 
 
+class ClusterError(DwcpError):
+    """No credentials for a cluster, or it lacks a resource kind that is needed."""
+
+    exit_code = 25
+
+
+class RolloutError(DwcpError):
+    """A rollout cannot be read, or this service's mode cannot be driven."""
+
+    exit_code = 26
+
+
+class RolledBackError(DwcpError):
+    """The rollout ended without promoting its target."""
+
+    exit_code = 27
+
+
+class DataSourceError(DwcpError):
+    """No telemetry at a data URI, an unknown revision of it, or a kind of URI that is not known."""
+
+    exit_code = 18
+
+
+class EndpointError(DwcpError):
+    """The Kubeflow endpoint cannot be reached, or answers with an error of its own."""
+
+    exit_code = 19
+
+
+class EndpointTooOldError(DwcpError):
+    """The Kubeflow endpoint does not speak version 2 of the pipelines API."""
+
+    exit_code = 20
+
+
+class EndpointRefusedError(DwcpError):
+    """The Kubeflow endpoint wants other credentials or does not allow what was asked."""
+
+    exit_code = 21
+
+
+class PipelineRunError(DwcpError):
+    """A pipeline run failed, was stopped, or left an output unwritten."""
+
+    exit_code = 22
+
+
+class PipelineDeadlineError(DwcpError):
+    """A pipeline run was still under way at its deadline and was stopped."""
+
+    exit_code = 23
+
+
+class CompileError(DwcpError):
+    """A pipeline cannot be compiled, or the file that is kept of it is out of date."""
+
+    exit_code = 24
+
+
+class SigstoreError(DwcpError):
+    """Sigstore, which signs by identity, cannot be reached, or has no identity to sign for."""
+
+    exit_code = 28
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the nearest known word, or an empty string."""
     match = get_close_matches(word, list(known), n=1, cutoff=0.5)
