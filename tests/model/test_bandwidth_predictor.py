@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fleet import Quiet, fleet_parts
 
-from dwcp_ml.export.canonical import canonical_bytes
+from dwcp_ml.export.canonical import canonical, canonical_bytes
 from dwcp_ml.export.session import open_session, score
 from dwcp_ml.models.bandwidth_network import FEATURES, prepare, reference_table, smoothing_weights
 from dwcp_ml.models.bandwidth_predictor import MODEL, BandwidthParams
@@ -115,6 +115,14 @@ def test_graph_answers_as_the_network_and_twice_the_same_bytes(examples, fitted)
     native, graph = MODEL.predict(fitted, some), score(open_session(first), some)
     np.testing.assert_allclose(graph["forecast"], native["forecast"], rtol=1e-4)
     np.testing.assert_array_equal(graph["bandwidth_class"], native["bandwidth_class"])
+
+
+def test_graph_is_two_recurrent_operators_and_little_else(fitted):
+    graph = canonical(MODEL.graph(fitted)).graph
+    operators = [node.op_type for node in graph.node]
+    assert operators.count("LSTM") == 2
+    assert operators.count("Transpose") == 1
+    assert len(operators) <= 32
 
 
 def test_graph_answers_the_case_that_dwcp_itself_checks(fitted):

@@ -19,6 +19,7 @@ from dwcp_ml.models.consensus_latency import MODEL, ConsensusLatencyParams
 from dwcp_ml.models.consensus_metrics import delays
 from dwcp_ml.models.consensus_rivals import best_order, log_ratio, order_statistic
 from dwcp_ml.params import SimulateParams
+from dwcp_ml.telemetry import blocks
 from dwcp_ml.telemetry.dataset import INCIDENTS, Part
 from dwcp_ml.telemetry.simulator import simulate
 
@@ -114,7 +115,7 @@ def test_at_least_sixty_of_the_120_clusters_are_held_out_by_default():
 def test_a_part_without_clusters_of_its_side_uses_all_it_has(tmp_path):
     name = next(f"c{i}" for i in range(99) if not is_held_out(f"c{i}", 0.5))
     part = write_part(tmp_path, np.arange(1.0, 61), cluster=[name] * 60, role="test")
-    assert len(consensus_examples(part, 30, 1, 0.5)) == 11
+    assert len(consensus_examples(part, 30, 1, 0.5, 1000)) == 11
 
 
 def test_no_window_crosses_a_gap_a_missing_value_or_a_change_of_cluster(tmp_path):
@@ -123,7 +124,7 @@ def test_no_window_crosses_a_gap_a_missing_value_or_a_change_of_cluster(tmp_path
     time_s = np.arange(300) * 60 + np.where(np.arange(300) >= 80, 60, 0)  # one step lost at 80
     cluster = ["a"] * 150 + ["b"] * 150
     found = consensus_examples(
-        write_part(tmp_path, latency, time_s=time_s, cluster=cluster), 30, 1, 0.5
+        write_part(tmp_path, latency, time_s=time_s, cluster=cluster), 30, 1, 0.5, 1000
     ).features[:, :, 0]
     assert np.all(np.diff(found, axis=1) == 1)
     first, last = found[:, 0], found[:, -1]
@@ -132,7 +133,9 @@ def test_no_window_crosses_a_gap_a_missing_value_or_a_change_of_cluster(tmp_path
     assert len(found) == (80 - 49) + (70 - 49) + (100 - 49)
 
 
-def test_a_cluster_seen_over_two_links_is_taken_once(tmp_path):
+@pytest.mark.parametrize("block_rows", [30, 1000])
+def test_a_cluster_seen_over_two_links_is_taken_once(tmp_path, monkeypatch, block_rows):
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", block_rows)  # the links in two blocks, or in one
     one = np.arange(1.0, 61)
     part = write_part(
         tmp_path,
@@ -140,14 +143,14 @@ def test_a_cluster_seen_over_two_links_is_taken_once(tmp_path):
         time_s=np.tile(np.arange(60) * 60, 2),
         peer=["p"] * 60 + ["q"] * 60,
     )
-    assert len(consensus_examples(part, 30, 1, 0.5)) == 11
+    assert len(consensus_examples(part, 30, 1, 0.5, 1000)) == 11
 
 
 def test_a_window_is_positive_from_five_high_steps_among_its_last_twenty(tmp_path):
     label = np.zeros(200, int)
     label[100:105] = 1
     part = write_part(tmp_path, np.ones(200), label=label)
-    found = consensus_examples(part, 30, 1, 0.5)
+    found = consensus_examples(part, 30, 1, 0.5, 1000)
     ends = np.arange(49, 200)
     positive = ends[found.targets["is_high_latency"] == 1]
     assert positive.tolist() == list(range(104, 120))
@@ -232,7 +235,7 @@ def test_training_twice_gives_the_same_weights(unlabelled):
 
 
 def test_training_on_too_short_series_says_what_to_do(tmp_path):
-    empty = consensus_examples(write_part(tmp_path, np.ones(30)), 30, 1, 0.5)
+    empty = consensus_examples(write_part(tmp_path, np.ones(30)), 30, 1, 0.5, 1000)
     with pytest.raises(TrainingError, match="lower baseline_steps"):
         MODEL.fit(empty, empty, PARAMS, Silent())
 

@@ -86,10 +86,20 @@ def test_a_metric_that_raises_is_undefined_with_its_reason():
 
 def test_a_pool_keeps_the_groups_of_its_parts_apart():
     parts = [Dataset(f"seed-{i}", *_answered(i), 10, 0) for i in (1, 2)]
-    both = pooled("fresh", parts)
+    both, again = pooled("fresh", parts)
     assert both.groups() == sum(p.groups() for p in parts)
     assert len(both.examples) == 80
     assert both.answers["model"]["y"][40] == parts[1].answers["model"]["y"][0]
+    for part, copy in zip(parts, again, strict=True):
+        assert copy.name == part.name
+        assert copy.draws(MAE, "model").interval(0.9) == part.draws(MAE, "model").interval(0.9)
+
+
+def test_a_pool_shares_its_memory_with_its_parts():
+    both, parts = pooled("fresh", [Dataset(f"seed-{i}", *_answered(i), 10, 0) for i in (1, 2)])
+    for part in parts:
+        assert np.shares_memory(part.examples.features, both.examples.features)
+        assert np.shares_memory(part.answers["model"]["y"], both.answers["model"]["y"])
 
 
 def test_a_slice_holds_its_examples_only_and_the_empty_value_is_no_slice():

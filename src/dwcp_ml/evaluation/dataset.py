@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dwcp_ml.evaluation.bootstrap import Draws, Resamples
+from dwcp_ml.models.base import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from dwcp_ml.models.base import Array, Examples, Metric, Outputs
 
@@ -52,8 +54,12 @@ class Dataset:
         It is made anew each time, because examples can be large; its figures are remembered.
         """
         index = np.flatnonzero(self.examples.slices[name] == value)
+        return self.part(f"{self.name}:{name}={value}", index)
+
+    def part(self, name: str, index: Array | slice) -> Dataset:
+        """The examples at ``index`` under another name, with the answers to them."""
         return Dataset(
-            f"{self.name}:{name}={value}",
+            name,
             self.examples.take(index),
             {who: _at(outputs, index) for who, outputs in self.answers.items()},
             self.resamples,
@@ -73,26 +79,30 @@ def numbered(examples: Examples) -> Examples:
     return replace(examples, group=codes, slices=slices)
 
 
-def pooled(name: str, parts: Iterable[Dataset]) -> Dataset:
-    """All examples of several datasets whose examples are ``numbered``; groups stay apart."""
-    several = list(parts)
-    lead = several[0]
-    examples = [p.examples for p in several]
-    before = np.cumsum([0, *(p.groups() for p in several)])
-    shared = [who for who in lead.answers if all(who in p.answers for p in several)]
-    merged = type(lead.examples)(
-        np.concatenate([e.features for e in examples]),
-        _join([e.targets for e in examples]),
-        np.concatenate([e.group + first for e, first in zip(examples, before, strict=False)]),
-        np.concatenate([e.time_s for e in examples]),
-        _join([e.slices for e in examples]),
-        _join([e.truth for e in examples]),
-    )
-    answers = {who: _join([p.answers[who] for p in several]) for who in shared}
-    return Dataset(name, merged, answers, lead.resamples, lead.seed)
+def pooled(name: str, parts: Sequence[Dataset]) -> tuple[Dataset, list[Dataset]]:
+    """All examples of several datasets whose examples are ``numbered``; groups stay apart.
+
+    Returns:
+        The whole, and the several as parts of it: let go of ``parts``, and nothing is held twice.
+    """
+    lead = parts[0]
+    before = np.cumsum([0, *(p.groups() for p in parts)])
+    apart = [
+        replace(p.examples, group=p.examples.group + first)
+        for p, first in zip(parts, before, strict=False)
+    ]
+    shared = [who for who in lead.answers if all(who in p.answers for p in parts)]
+    answers = {who: _join([p.answers[who] for p in parts]) for who in shared}
+    whole = Dataset(name, joined(apart), answers, lead.resamples, lead.seed)
+    bounds = np.cumsum([0, *(len(p.examples) for p in parts)]).tolist()
+    several = [
+        whole.part(p.name, slice(start, stop))
+        for p, (start, stop) in zip(parts, pairwise(bounds), strict=True)
+    ]
+    return whole, several
 
 
-def _at(outputs: Outputs, index: Array) -> Outputs:
+def _at(outputs: Outputs, index: Array | slice) -> Outputs:
     return {name: values[index] for name, values in outputs.items()}
 
 

@@ -74,7 +74,10 @@ def assess(
     for seed, part in sources.fresh.items():
         tick(2 + len(seeds), steps)
         seeds.append(run.dataset(seed, part))
-    judged = [test, pooled("fresh", seeds)] if seeds else [test]
+    judged = [test]
+    if seeds:
+        fresh, seeds = pooled("fresh", seeds)
+        judged.append(fresh)
     p99_ms = row_p99_ms(run.session, test.examples.features)
     tick(steps - 2, steps)
     gates = run.gates(judged, p99_ms)

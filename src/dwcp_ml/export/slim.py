@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dwcp_ml.export.rewrite import rewrite
+
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
 
@@ -22,18 +24,26 @@ def slim(model: ModelProto) -> ModelProto:
             for position in STATES:
                 if len(node.input) > position and _is_zero(graph, node.input[position]):
                     node.input[position] = ""
+    rewrite(graph)
     drop_unused(graph)
     return model
 
 
 def drop_unused(graph: GraphProto) -> None:
-    """Remove nodes and initialisers that no output needs, in place; nodes are sorted already."""
+    """Remove nodes, states and initialisers that no output needs, in place.
+
+    Nodes are sorted already. An LSTM writes only those of its states that are named.
+    """
     needed = {value.name for value in graph.output}
     kept = []
     for node in reversed(graph.node):
         if needed.intersection(node.output):
-            needed.update(node.input)
+            needed.update(filter(None, node.input))
             kept.append(node)
+            if node.op_type == "LSTM":
+                node.output[:] = [o if o in needed else "" for o in node.output]
+                while not node.output[-1]:
+                    del node.output[-1]
     tensors = [tensor for tensor in graph.initializer if tensor.name in needed]
     del graph.node[:]
     graph.node.extend(reversed(kept))

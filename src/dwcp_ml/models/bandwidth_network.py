@@ -33,6 +33,7 @@ FORECASTS = ("throughput_mbps", "rtt_ms", "packet_loss", "jitter_ms")
 FLOORS = np.array([0.01, 0.01, 1e-5, 0.01], np.float32)
 SMOOTHING = 0.5  # weight of the newest step in the base level of throughput
 CONTEXT = 14  # numbers a step that the LSTM sees
+CLIP = 8.0  # largest size of a number that it sees
 
 
 def reference_table() -> NDArray[np.float32]:
@@ -69,7 +70,7 @@ def prepare(features: Any) -> tuple[Any, Any]:
     level = log_rate - tf.math.log(reference)[:, None]
     quiet_rtt = tf.reduce_min(log_rtt, axis=1, keepdims=True)
     quiet_jitter = tf.reduce_min(log_jitter, axis=1, keepdims=True)
-    kinds = tf.one_hot(tf.cast(link, tf.int32), 4)  # (n, w, 4)
+    kinds = tf.one_hot(tf.clip_by_value(tf.cast(link, tf.int32), 0, 3), 4)  # (n, w, 4)
     steps = tf.stack(
         [
             4 * (log_rate - base[:, None]),
@@ -86,7 +87,7 @@ def prepare(features: Any) -> tuple[Any, Any]:
         axis=2,
     )
     last = tf.stack([base, log_rtt[:, -1], log_loss[:, -1], log_jitter[:, -1]], axis=1)
-    return tf.concat([tf.clip_by_value(steps, -8.0, 8.0), kinds], axis=2), last
+    return tf.concat([tf.clip_by_value(steps, -CLIP, CLIP), kinds], axis=2), last
 
 
 def build(window: int, dropout: float, units: tuple[int, int], dense: int) -> Any:

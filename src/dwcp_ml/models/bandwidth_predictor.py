@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from dwcp_ml.export import quiet
 from dwcp_ml.export.keras_graph import Serving, from_tensorflow
+from dwcp_ml.models import bandwidth_fused
 from dwcp_ml.models import bandwidth_network as net
 from dwcp_ml.models.bandwidth_figures import bandwidth_figures
 from dwcp_ml.models.bandwidth_metrics import METRICS
@@ -27,15 +28,8 @@ from dwcp_ml.models.base import (
     TrainingLog,
 )
 from dwcp_ml.models.keras_training import Schedule, train_network
-from dwcp_ml.telemetry.windows import (
-    SEGMENT_COLUMNS,
-    Columns,
-    gather,
-    hour_of_day,
-    read_columns,
-    segments,
-    window_ends,
-)
+from dwcp_ml.models.sampling import latent, sampled
+from dwcp_ml.telemetry.windows import SEGMENT_COLUMNS, gather, hour_of_day, segments, window_ends
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +38,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
+    from dwcp_ml.telemetry.blocks import Block
     from dwcp_ml.telemetry.dataset import Part
+
+TRUTH = ("expected_next_mbps", "announced_depth", "latent_mbps", "next_latent_mbps")
 
 
 class BandwidthParams(ModelParams):
@@ -53,6 +50,7 @@ class BandwidthParams(ModelParams):
     window: int = Field(10, ge=2, description="steps a prediction reads")
     train_windows: int = Field(150_000, ge=100, description="windows taken from the train part")
     validation_windows: int = Field(40_000, ge=100)
+    test_windows: int = Field(450_000, ge=100, description="of the test part and of a fresh fleet")
     lstm_units: tuple[int, int] = (64, 32)
     dense_units: int = Field(16, ge=1)
     dropout: float = Field(0.2, ge=0, lt=1)
@@ -111,16 +109,24 @@ class BandwidthPredictor:
         return params.window, 1
 
     def examples(self, part: Part, params: BandwidthParams) -> Examples:
-        """Windows of a part, thinned evenly to the number asked for in train and validation."""
-        names = (*SEGMENT_COLUMNS, *net.FEATURES, "region")
-        columns = read_columns(part.telemetry, names)
-        valid = np.asarray(np.isfinite(columns.matrix(net.FEATURES)).all(axis=1))
-        runs = segments(columns, part.step_s, valid)
-        ends = window_ends(runs, params.window, horizon=1)
+        """Windows of a part, thinned evenly to the number asked for."""
+
+        def ends(block: Block) -> NDArray[np.int64]:
+            valid = np.asarray(np.isfinite(block.columns.matrix(net.FEATURES)).all(axis=1))
+            runs = segments(block.columns, part.step_s, valid)
+            return window_ends(runs, params.window, horizon=1)
+
         limit = {"train": params.train_windows, "validation": params.validation_windows}
-        if part.role in limit and len(ends) > limit[part.role]:
-            ends = ends[np.linspace(0, len(ends) - 1, limit[part.role]).astype(np.int64)]
-        return _examples(columns, ends, params.window, _truth(part, ends))
+        found = sampled(
+            part,
+            ends,
+            lambda block, rows: _examples(block, rows, params.window),
+            limit.get(part.role, params.test_windows),
+            needs=(*SEGMENT_COLUMNS, *net.FEATURES),
+            more=("region",),
+            truth=TRUTH,
+        )
+        return replace(found, group=np.unique(found.group, return_inverse=True)[1])
 
     def fit(
         self, train: Examples, validation: Examples, params: BandwidthParams, log: TrainingLog
@@ -153,7 +159,7 @@ class BandwidthPredictor:
         return Fitted(network, int(network.input_shape[1]))
 
     def predict(self, fitted: Fitted, features: NDArray[np.float32]) -> Outputs:
-        """Answers of the TensorFlow function that the graph is made from."""
+        """Answers of the network as it was trained, which the graph must give too."""
         tf = quiet.tensorflow()
 
         decide = net.decision(fitted.network)
@@ -170,7 +176,7 @@ class BandwidthPredictor:
     def serving(self, fitted: Fitted) -> Serving:
         """What the ONNX graph and a SavedModel are made from."""
         signature = {"features": (None, fitted.window, len(net.FEATURES))}
-        return Serving(net.decision(fitted.network), signature, fitted.network)
+        return Serving(bandwidth_fused.decision(fitted.network), signature, fitted.network)
 
     def facts(self, fitted: Fitted) -> dict[str, object]:
         """The fixed scaling inside the graph; nothing is fitted to data but weights."""
@@ -242,13 +248,12 @@ class BandwidthPredictor:
         return bandwidth_figures(examples, outputs, rivals)
 
 
-def _examples(
-    columns: Columns, ends: NDArray[np.int64], window: int, truth: dict[str, Array]
-) -> Examples:
-    order = {name: columns.matrix([name])[:, 0] for name in net.FORECASTS}
-    target = np.stack([order[name][ends + 1] for name in net.FORECASTS], axis=1)
+def _examples(block: Block, ends: NDArray[np.int64], window: int) -> Examples:
+    columns = block.columns
+    target = np.stack(
+        [np.asarray(columns[name][ends + 1], np.float32) for name in net.FORECASTS], axis=1
+    )
     link, tier = columns["link_type"][ends], columns["network_tier"][ends]
-    node, peer = columns.text("node_id", ends), columns.text("peer_id", ends)
     time_s = np.asarray(columns["timestamp"][ends], np.int64)
     return Examples(
         features=gather(columns, net.FEATURES, ends, window),
@@ -256,7 +261,7 @@ def _examples(
             "forecast": target,
             "bandwidth_class": classify(target[:, 0], link, tier),
         },
-        group=np.unique(node + ">" + peer, return_inverse=True)[1],
+        group=columns.link(ends),
         time_s=time_s,
         slices={
             "link_type": columns.text("link_type", ends),
@@ -264,16 +269,8 @@ def _examples(
             "region": columns.text("region", ends),
             "hour": hour_of_day(time_s),
         },
-        truth=truth,
+        truth=latent(block, TRUTH, ends),
     )
-
-
-def _truth(part: Part, ends: NDArray[np.int64]) -> dict[str, Array]:
-    if part.truth is None:
-        return {}
-    names = ("expected_next_mbps", "announced_depth", "latent_mbps", "next_latent_mbps")
-    columns = read_columns(part.truth, names)
-    return {name: columns[name][ends] for name in names}
 
 
 def _residuals(examples: Examples) -> tuple[Array, Array]:

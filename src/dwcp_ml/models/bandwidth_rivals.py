@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RATE = net.FEATURES.index("throughput_mbps")
 NEWEST = [net.FEATURES.index(name) for name in net.FORECASTS]
+CHUNK = 16_384  # examples whose lags are in memory at once
 MAX_ROWS = 60_000  # a rival with a few dozen weights needs no more
 
 
@@ -46,8 +47,8 @@ def fit_rivals(train: Examples, validation: Examples, seed: int) -> Mapping[str,
     return {
         "persistence": lambda e: answer(e, e.features[:, -1, RATE], e.features[:, -1, NEWEST[1:]]),
         "ewma": lambda e: answer(e, ewma(e.features[:, :, RATE], alpha), None),
-        "ridge": lambda e: answer(e, _scale(e, ridge.predict(_lags(e))), None),
-        "gradient_boosting": lambda e: answer(e, _scale(e, boosted.predict(_lags(e))), None),
+        "ridge": lambda e: answer(e, _regressed(e, ridge), None),
+        "gradient_boosting": lambda e: answer(e, _regressed(e, boosted), None),
     }
 
 
@@ -76,7 +77,11 @@ def _lags(examples: Examples) -> NDArray[np.float64]:
     return np.concatenate([(logs - anchor).reshape(len(x), -1), anchor[:, 0, 1:4], kinds], axis=1)
 
 
-def _scale(examples: Examples, residual: Array) -> NDArray[np.float32]:
+def _regressed(examples: Examples, model: Any) -> NDArray[np.float32]:
+    """Throughput by a regression of its log residual; lags of all examples would be large."""
+    starts = range(0, len(examples), CHUNK)
+    lags = (_lags(examples.take(slice(i, i + CHUNK))) for i in starts)
+    residual = np.concatenate([model.predict(x) for x in lags])
     newest = np.maximum(examples.features[:, -1, RATE], net.FLOORS[0])
     return np.asarray(newest * np.exp(residual), np.float32)
 

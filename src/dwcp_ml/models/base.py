@@ -6,7 +6,7 @@ params.yaml and its rows in the schema. Nothing else names a model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -61,8 +61,8 @@ class Examples:
         """Number of examples."""
         return len(self.features)
 
-    def take(self, index: Array) -> Examples:
-        """The examples at ``index`` (integers or a mask)."""
+    def take(self, index: Array | slice) -> Examples:
+        """The examples at ``index``: integers, a mask, or a slice, which copies nothing."""
         return Examples(
             self.features[index],
             {k: v[index] for k, v in self.targets.items()},
@@ -71,6 +71,23 @@ class Examples:
             {k: v[index] for k, v in self.slices.items()},
             {k: v[index] for k, v in self.truth.items()},
         )
+
+
+def joined(parts: Sequence[Examples]) -> Examples:
+    """One after the other; all of them, at least one, have the same targets, slices and truth."""
+    first = parts[0]
+
+    def together(pick: Callable[[Examples], Mapping[str, Array]]) -> dict[str, Array]:
+        return {name: np.concatenate([pick(p)[name] for p in parts]) for name in pick(first)}
+
+    return Examples(
+        np.concatenate([p.features for p in parts]),
+        together(lambda p: p.targets),
+        np.concatenate([p.group for p in parts]),
+        np.concatenate([p.time_s for p in parts]),
+        together(lambda p: p.slices),
+        together(lambda p: p.truth),
+    )
 
 
 @dataclass(frozen=True)
@@ -174,7 +191,10 @@ class Model(Protocol):
         ...
 
     def examples(self, part: Part, params: Any) -> Examples:
-        """Examples of a part; windows never cross a series, a gap or a cluster."""
+        """Examples of a part; windows never cross a series, a gap or a cluster.
+
+        A part may be larger than memory: see ``models.sampling``.
+        """
         ...
 
     def fit(self, train: Examples, validation: Examples, params: Any, log: TrainingLog) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dwcp_ml.export import quiet
+from dwcp_ml.models.kind_steps import RAMP_END, RAMP_START, kinds_from_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ LOGS = (RATE, RTT, RATIO, SENDER)
 # Centres and steepness of the ramps over log(rate / sender rate) and over log ratio.
 SHARE_RAMPS, SHARE_SLOPE = np.linspace(-5.0, 1.0, 8), 2.0
 RATIO_RAMPS, RATIO_SLOPE = np.linspace(0.2, 2.2, 8), 6.0
+SATURATED = 20.0  # the hyperbolic tangent is 1 there
 RAMPS = len(SHARE_RAMPS) + len(RATIO_RAMPS)
 PLAIN = len(LOGS) + 1  # logarithms and the hit rate
 CONTEXT = PLAIN + RAMPS + LINK_TYPES
@@ -75,16 +77,36 @@ def prepare(features: Any, mean: Any, deviation: Any) -> Any:
     weights, offset = projection(mean, deviation)
     both = tf.concat([tf.math.log(tf.maximum(features, FLOOR)), features], axis=1)
     mixed = tf.matmul(both, weights) + offset
-    kinds = tf.one_hot(tf.cast(features[:, LINK], tf.int32), LINK_TYPES)
+    codes = tf.clip_by_value(tf.cast(features[:, LINK], tf.int32), 0, LINK_TYPES - 1)
+    kinds = tf.one_hot(codes, LINK_TYPES)
     return tf.concat([mixed[:, :PLAIN], tf.tanh(mixed[:, PLAIN:]), kinds], axis=1)
 
 
-def decision(network: Any, mean: Any, deviation: Any) -> Callable[[Any], dict[str, Any]]:
-    """Raw measurements to the outputs of the graph, by name."""
+def prepare_fused(features: Any, mean: Any, deviation: Any) -> Any:
+    """What ``prepare`` gives, in fewer nodes: the kinds go through the hyperbolic tangent too."""
     tf = quiet.tensorflow()
+    weights, offset = projection(mean, deviation)
+    kinds, start = np.zeros((len(weights), LINK_TYPES)), np.full(LINK_TYPES, SATURATED)
+    slope = 2 * SATURATED / (RAMP_START - RAMP_END)
+    kinds[len(FEATURES) + LINK, 1:] = slope
+    start[1:] = -slope * (np.arange(1, LINK_TYPES) - (RAMP_START + RAMP_END) / 2)
+    weights = np.hstack([weights, kinds]).astype(np.float32)
+    offset = np.append(offset, start).astype(np.float32)
+    both = tf.concat([tf.math.log(tf.maximum(features, FLOOR)), features], axis=1)
+    plain, curved = tf.split(tf.matmul(both, weights) + offset, [PLAIN, CONTEXT - PLAIN], axis=1)
+    steps = tf.concat([plain, tf.tanh(curved)], axis=1)
+    return tf.matmul(steps, kinds_from_steps(PLAIN + RAMPS, LINK_TYPES, 1.0))
+
+
+def decision(
+    network: Any, mean: Any, deviation: Any, *, fused: bool = False
+) -> Callable[[Any], dict[str, Any]]:
+    """Raw measurements to the outputs of the graph, by name; fused for serving."""
+    tf = quiet.tensorflow()
+    prepared = prepare_fused if fused else prepare
 
     def answer(features: Any) -> dict[str, Any]:
-        logits = network(prepare(features, mean, deviation), training=False)
+        logits = network(prepared(features, mean, deviation), training=False)
         return {
             "compression_level": tf.argmax(logits, axis=1, output_type=tf.int64),
             "probabilities": tf.nn.softmax(logits),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,8 +27,9 @@ from dwcp_ml.models.compression_figures import compression_figures
 from dwcp_ml.models.compression_metrics import METRICS
 from dwcp_ml.models.compression_rivals import choose, fit_rivals
 from dwcp_ml.models.keras_training import Schedule, train_network
+from dwcp_ml.models.sampling import latent, sampled
 from dwcp_ml.telemetry.simulator.compression import cost_table, gains
-from dwcp_ml.telemetry.windows import SEGMENT_COLUMNS, hour_of_day, read_columns
+from dwcp_ml.telemetry.windows import SEGMENT_COLUMNS, hour_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,10 +38,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
+    from dwcp_ml.telemetry.blocks import Block
     from dwcp_ml.telemetry.dataset import Part
 
 LABEL = "optimal_compression"
-COLUMNS = (*SEGMENT_COLUMNS, *net.FEATURES, "network_tier", "region", LABEL)
+NEEDED = (*net.FEATURES, LABEL)
 SIGNATURE = {"features": (None, len(net.FEATURES))}
 TRUTH = ("machine", "payload", "cpu_share", "next_latent_mbps", "expected_next_mbps")
 
@@ -110,38 +112,22 @@ class CompressionSelector:
 
     def examples(self, part: Part, params: CompressionParams) -> Examples:
         """Rows of a part, thinned evenly to the number asked for."""
-        columns = read_columns(part.telemetry, COLUMNS)
-        good = np.isfinite(columns.matrix((*net.FEATURES, LABEL))).all(axis=1)
-        rows = np.flatnonzero(good)
+
+        def rows(block: Block) -> NDArray[np.int64]:
+            known = np.isfinite(block.columns.matrix(NEEDED)).all(axis=1)
+            return np.flatnonzero(known)
+
         limit = {"train": params.train_rows, "validation": params.validation_rows}
-        most = limit.get(part.role, params.test_rows)
-        if len(rows) > most:
-            rows = rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
-        best = np.asarray(columns[LABEL][rows], np.int64)
-        time_s = np.asarray(columns["timestamp"][rows], np.int64)
-        truth, targets, slices = _truth(part, rows), {"level": best}, {}
-        if truth:
-            log_gain = np.log(truth.pop("gains"))
-            targets["log_gain"] = log_gain
-            top = np.sort(log_gain, axis=1)[:, -2:]
-            targets["clear"] = np.exp(top[:, 0] - top[:, 1]) < 1 - params.clear_margin
-            slices["payload"] = np.array(cost_table().payloads)[truth["payload"]]
-        node, peer = columns.text("node_id", rows), columns.text("peer_id", rows)
-        return Examples(
-            features=columns.matrix(net.FEATURES)[rows],
-            targets=targets,
-            group=np.unique(node + ">" + peer, return_inverse=True)[1],
-            time_s=time_s,
-            slices={
-                "link_type": columns.text("link_type", rows),
-                "tier": columns.text("network_tier", rows),
-                "region": columns.text("region", rows),
-                "hour": hour_of_day(time_s),
-                "level": best.astype(str),
-                **slices,
-            },
-            truth=truth,
+        found = sampled(
+            part,
+            rows,
+            lambda block, rows: _examples(block, rows, params.clear_margin),
+            limit.get(part.role, params.test_rows),
+            needs=NEEDED,
+            more=(*SEGMENT_COLUMNS, "network_tier", "region"),
+            truth=TRUTH,
         )
+        return replace(found, group=np.unique(found.group, return_inverse=True)[1])
 
     def fit(
         self, train: Examples, validation: Examples, params: CompressionParams, log: TrainingLog
@@ -187,7 +173,7 @@ class CompressionSelector:
         )
 
     def predict(self, fitted: Fitted, features: NDArray[np.float32]) -> Outputs:
-        """Answers of the TensorFlow function that the graph is made from."""
+        """Answers of the network as it was trained, which the graph must give too."""
         answer = net.decision(fitted.network, fitted.mean, fitted.deviation)
         return {k: np.asarray(v) for k, v in answer(features).items()}
 
@@ -198,7 +184,7 @@ class CompressionSelector:
 
     def serving(self, fitted: Fitted) -> Serving:
         """What the ONNX graph and a SavedModel are made from."""
-        answer = net.decision(fitted.network, fitted.mean, fitted.deviation)
+        answer = net.decision(fitted.network, fitted.mean, fitted.deviation, fused=True)
         return Serving(answer, SIGNATURE, fitted.network)
 
     def facts(self, fitted: Fitted) -> dict[str, object]:
@@ -278,14 +264,29 @@ def soft_labels(examples: Examples, temperature: float) -> Array:
     return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
 
 
-def _truth(part: Part, rows: NDArray[np.int64]) -> dict[str, Array]:
-    """Latent columns and the gain of every level on the next step, empty on real data."""
-    if part.truth is None:
-        return {}
-    columns = read_columns(part.truth, TRUTH)
-    t: dict[str, Array] = {name: columns[name][rows] for name in TRUTH}
-    t["gains"] = gains(t["machine"], t["payload"], t["cpu_share"], t["next_latent_mbps"])
-    return t
+def _examples(block: Block, rows: NDArray[np.int64], clear_margin: float) -> Examples:
+    columns = block.columns
+    best = np.asarray(columns[LABEL][rows], np.int64)
+    time_s = np.asarray(columns["timestamp"][rows], np.int64)
+    targets: dict[str, Array] = {"level": best}
+    slices: dict[str, Array] = {
+        "link_type": columns.text("link_type", rows),
+        "tier": columns.text("network_tier", rows),
+        "region": columns.text("region", rows),
+        "hour": hour_of_day(time_s),
+        "level": best.astype(str),
+    }
+    truth = latent(block, TRUTH, rows)
+    if truth:
+        log_gain = np.log(
+            gains(truth["machine"], truth["payload"], truth["cpu_share"], truth["next_latent_mbps"])
+        )
+        top = np.sort(log_gain, axis=1)[:, -2:]
+        targets["log_gain"] = log_gain
+        targets["clear"] = np.exp(top[:, 0] - top[:, 1]) < 1 - clear_margin
+        slices["payload"] = np.array(cost_table().payloads)[truth["payload"]]
+    features = columns.matrix(net.FEATURES)[rows]
+    return Examples(features, targets, columns.link(rows), time_s, slices, truth)
 
 
 MODEL = CompressionSelector()

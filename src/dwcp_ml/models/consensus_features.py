@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dwcp_ml.models.base import Array, Examples
+from dwcp_ml.models.sampling import sampled
+from dwcp_ml.telemetry.blocks import Block, blocks
 from dwcp_ml.telemetry.parquet import open_parquet, table_files
 from dwcp_ml.telemetry.simulator.consensus import HIGH
 from dwcp_ml.telemetry.windows import (
@@ -16,7 +18,6 @@ from dwcp_ml.telemetry.windows import (
     Segments,
     gather,
     hour_of_day,
-    read_columns,
     segments,
     window_ends,
 )
@@ -35,7 +36,9 @@ LEAST_HIGH = 5  # steps with high latency that make a window positive
 TRUTH = ("episode_type", "consensus_base_ms", "consensus_spike")
 
 
-def consensus_examples(part: Part, baseline_steps: int, stride: int, holdout: float) -> Examples:
+def consensus_examples(
+    part: Part, baseline_steps: int, stride: int, holdout: float, most: int
+) -> Examples:
     """Windows of a part: (n, baseline_steps + WINDOW, 1), ms.
 
     Train and validation use the clusters that are not held out, test those that are, fresh all.
@@ -48,31 +51,31 @@ def consensus_examples(part: Part, baseline_steps: int, stride: int, holdout: fl
         baseline_steps: history before each window.
         stride: steps between two windows of a cluster.
         holdout: share of the clusters that are held out.
+        most: windows at most; more are thinned evenly.
     """
     labelled = LABEL in _column_names(part.telemetry)
-    names = [*SEGMENT_COLUMNS, LATENCY, "cluster_id", "link_type", "region"]
-    columns = read_columns(part.telemetry, [*names, LABEL] if labelled else names)
     needed = (LATENCY, LABEL) if labelled else (LATENCY,)
-    valid = np.isfinite(columns.matrix(needed)).all(axis=1)
-    valid &= _first_peer(columns) & _on_side(columns, part.role, holdout)
-    runs = segments(columns, part.step_s, valid)
+    sided = part.role != "fresh" and _has_side(part, holdout)
     length = baseline_steps + WINDOW
-    ends = window_ends(runs, length, stride=stride)
-    ends = ends[_unbroken(columns["cluster_id"], ends, length)]
-    time_s = np.asarray(columns["timestamp"][ends], np.int64)
-    slices: dict[str, Array] = {
-        "link_type": columns.text("link_type", ends).astype(str),
-        "region": columns.text("region", ends).astype(str),
-        "hour": hour_of_day(time_s),
-    }
-    targets, truth = _targets(columns, ends), {}
-    if part.truth is not None and labelled:
-        hidden = read_columns(part.truth, TRUTH)
-        truth = _truth(hidden, columns, ends, runs, length)
-        slices |= _truth_slices(hidden, columns, ends)
-    group = columns.text("cluster_id", ends).astype(str)
-    return Examples(
-        gather(columns, (LATENCY,), ends, length), targets, group, time_s, slices, truth
+
+    def runs(block: Block) -> Segments:
+        valid = np.isfinite(block.columns.matrix(needed)).all(axis=1) & _first_peer(block)
+        if sided:
+            valid &= _on_side(block.columns, part.role, holdout)
+        return segments(block.columns, part.step_s, valid)
+
+    def ends(block: Block) -> NDArray[np.int64]:
+        found = window_ends(runs(block), length, stride=stride)
+        return found[_unbroken(block.columns["cluster_id"], found, length)]
+
+    return sampled(
+        part,
+        ends,
+        lambda block, rows: _examples(block, rows, runs(block), length),
+        most,
+        needs=(*SEGMENT_COLUMNS, *needed, "cluster_id"),
+        more=("link_type", "region"),
+        truth=TRUTH if labelled else (),
     )
 
 
@@ -93,26 +96,52 @@ def _column_names(telemetry: Path) -> list[str]:
         return list(file.schema_arrow.names)
 
 
-def _first_peer(columns: Columns) -> NDArray[np.bool_]:
+def _examples(block: Block, ends: NDArray[np.int64], runs: Segments, length: int) -> Examples:
+    columns = block.columns
+    time_s = np.asarray(columns["timestamp"][ends], np.int64)
+    slices: dict[str, Array] = {
+        "link_type": columns.text("link_type", ends).astype(str),
+        "region": columns.text("region", ends).astype(str),
+        "hour": hour_of_day(time_s),
+    }
+    truth: dict[str, Array] = {}
+    if block.truth is not None:
+        truth = _truth(block, block.truth, ends, runs, length)
+        slices |= _truth_slices(block.truth, columns, ends)
+    group = columns.text("cluster_id", ends).astype(str)
+    features = gather(columns, (LATENCY,), ends, length)
+    return Examples(features, _targets(columns, ends), group, time_s, slices, truth)
+
+
+def _first_peer(block: Block) -> NDArray[np.bool_]:
     """Rows of each node's first peer."""
-    node, peer = columns["node_id"], columns["peer_id"]
-    first = np.flatnonzero(np.append(True, node[1:] != node[:-1])) if len(node) else node
-    return np.asarray(peer == np.repeat(peer[first], np.diff(np.append(first, len(node)))))
+    node, peer = block.columns["node_id"], block.columns["peer_id"]
+    if not len(node):
+        return np.zeros(0, bool)
+    first = np.flatnonzero(np.append(True, node[1:] != node[:-1]))
+    mine = np.asarray(peer == np.repeat(peer[first], np.diff(np.append(first, len(node)))))
+    if block.columns.text("peer_id", np.array([0]))[0] != block.first_peer:
+        mine[: np.append(first, len(node))[1]] = False  # an earlier block holds it
+    return mine
+
+
+def _has_side(part: Part, holdout: float) -> bool:
+    """Whether any cluster of a part is on the side that it should use."""
+    return any(
+        _on_side(block.columns, part.role, holdout).any() for block in blocks(part, ["cluster_id"])
+    )
 
 
 def _on_side(columns: Columns, role: Role, holdout: float) -> NDArray[np.bool_]:
-    """Rows of the clusters that this part may use."""
-    every = np.ones(len(columns), bool)
-    if role == "fresh":
-        return every
+    """Rows of the clusters that are held out, in the test, or that are not, in other parts."""
     held = [is_held_out(str(word), holdout) for word in columns.words["cluster_id"]]
-    mine = np.array([*held, is_held_out("", holdout)])[columns["cluster_id"]] == (role == "test")
-    return mine if mine.any() else every
+    side = np.array([*held, is_held_out("", holdout)])[columns["cluster_id"]]
+    return np.asarray(side == (role == "test"))
 
 
 def _unbroken(cluster: Array, ends: NDArray[np.int64], length: int) -> NDArray[np.bool_]:
     """Windows throughout which the cluster stays the same."""
-    changes = np.append(0, cluster[1:] != cluster[:-1])
+    changes = np.append(0, cluster[1:] != cluster[:-1])[: len(cluster)]
     return in_window(changes, ends, length - 1) == 0
 
 
@@ -123,16 +152,16 @@ def _targets(columns: Columns, ends: NDArray[np.int64]) -> dict[str, Array]:
 
 
 def _truth(
-    hidden: Columns, columns: Columns, ends: NDArray[np.int64], runs: Segments, length: int
+    block: Block, hidden: Columns, ends: NDArray[np.int64], runs: Segments, length: int
 ) -> dict[str, Array]:
     """Steps that look high to one who knows the base; the episode of the newest row.
 
-    ``episode`` is its first row (-1 for none, or where it began before the first window of its
-    run), ``since_start`` the steps from there to the newest row.
+    ``episode`` is its first row in the part (-1 for none, or where it began before the first
+    window of its run), ``since_start`` the steps from there to the newest row.
     """
-    looks_high = columns[LATENCY] >= HIGH * hidden["consensus_base_ms"]
+    looks_high = block.columns[LATENCY] >= HIGH * hidden["consensus_base_ms"]
     kind = hidden["episode_type"]
-    new = np.append(True, (kind[1:] != kind[:-1]))
+    new = np.append(True, kind[1:] != kind[:-1])[: len(kind)]
     new[runs.start] = True
     first = np.maximum.accumulate(np.where(new, np.arange(len(kind)), 0))[ends]
     run = np.searchsorted(runs.start, ends, side="right") - 1
@@ -140,7 +169,7 @@ def _truth(
     inside = (hidden.text("episode_type", ends) != "none") & whole
     return {
         "looks_high": in_window(looks_high, ends),
-        "episode": np.where(inside, first, -1),
+        "episode": np.where(inside, block.first + first, -1),
         "since_start": ends - first,
     }
 

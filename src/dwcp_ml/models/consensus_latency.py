@@ -51,6 +51,9 @@ class ConsensusLatencyParams(ModelParams):
     validation_stride: int = Field(4, ge=1)
     test_stride: int = Field(4, ge=1)
     fresh_stride: int = Field(8, ge=1)
+    train_windows: int = Field(20_000, ge=100, description="at most; more are thinned evenly")
+    validation_windows: int = Field(25_000, ge=100)
+    test_windows: int = Field(42_000, ge=100, description="of the test part and of a fresh fleet")
     lstm_units: tuple[int, int] = (64, 32)
     dropout: float = Field(0.5, ge=0, lt=1, description="of the code, in training")
     level_weight: float = Field(2.0, ge=0, description="weight of |median| in the score")
@@ -121,7 +124,9 @@ class ConsensusLatency:
             "test": params.test_stride,
             "fresh": params.fresh_stride,
         }[part.role]
-        return consensus_examples(part, params.baseline_steps, stride, params.holdout)
+        limit = {"train": params.train_windows, "validation": params.validation_windows}
+        most = limit.get(part.role, params.test_windows)
+        return consensus_examples(part, params.baseline_steps, stride, params.holdout, most)
 
     def fit(
         self,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dwcp_ml.models.base import Array, Examples
+from dwcp_ml.models.sampling import latent, sampled
 from dwcp_ml.telemetry.incidents import read_incidents
 from dwcp_ml.telemetry.schema import load_schema
-from dwcp_ml.telemetry.windows import SEGMENT_COLUMNS, Columns, hour_of_day, read_columns, segments
+from dwcp_ml.telemetry.windows import SEGMENT_COLUMNS, Columns, hour_of_day, segments
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dwcp_ml.telemetry.blocks import Block
     from dwcp_ml.telemetry.dataset import Part
     from dwcp_ml.telemetry.incidents import Incident
 
@@ -26,6 +29,7 @@ FEATURES = (
     "rtt_ms",
 )
 LABEL = "is_anomaly"
+NEEDED = (*FEATURES, LABEL)
 TRUTH = ("incident_phase", "incident_evidence", "lookalike")
 PRECURSOR = 1  # code of incident_phase
 LOOKALIKES = np.array(["", "restart", "load_peak"])
@@ -38,32 +42,47 @@ def node_examples(part: Part, most: int, onset_steps: int) -> Examples:
     left out of train and validation. In the test they stay; figures leave them out where the
     simulator's truth marks them as precursors.
     """
-    columns = read_columns(part.telemetry, (*SEGMENT_COLUMNS, *FEATURES, "link_type", "region",
-                                            LABEL))  # fmt: skip
-    usable = np.isfinite(columns.matrix((*FEATURES, LABEL))).all(axis=1)
-    if part.role in ("train", "validation"):
-        usable &= ~before_onset(columns, part.step_s, onset_steps)
-    rows = np.flatnonzero(usable)
-    if len(rows) > most:
-        rows = rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
-    node = columns.text("node_id", rows).astype(str)
+
+    def rows(block: Block) -> NDArray[np.int64]:
+        usable = np.isfinite(block.columns.matrix(NEEDED)).all(axis=1)
+        if part.role in ("train", "validation"):
+            usable &= ~before_onset(block.columns, part.step_s, onset_steps)
+        return np.flatnonzero(usable)
+
+    found = sampled(
+        part,
+        rows,
+        _examples,
+        most,
+        needs=(*SEGMENT_COLUMNS, *NEEDED),
+        more=("link_type", "region"),
+        truth=TRUTH,
+    )
+    slices = dict(found.slices)
+    if part.incidents is not None:
+        incidents = read_incidents(part.incidents, load_schema())
+        slices |= incident_slices(incidents, found.group, found.time_s, found.targets[LABEL])
+    if found.truth:
+        slices["lookalike"] = LOOKALIKES[found.truth["lookalike"]]
+    return replace(found, slices=slices)
+
+
+def _examples(block: Block, rows: NDArray[np.int64]) -> Examples:
+    columns = block.columns
     time_s = np.asarray(columns["timestamp"][rows], np.int64)
-    label = (columns[LABEL][rows] > 0).astype(np.int64)
     slices: dict[str, Array] = {
         "link_type": columns.text("link_type", rows).astype(str),
         "region": columns.text("region", rows).astype(str),
         "hour": hour_of_day(time_s),
     }
-    if part.incidents is not None:
-        found = read_incidents(part.incidents, load_schema())
-        slices |= incident_slices(found, node, time_s, label)
-    truth: dict[str, Array] = {}
-    if part.truth is not None:
-        hidden = read_columns(part.truth, TRUTH)
-        truth = {name: hidden[name][rows] for name in TRUTH}
-        slices["lookalike"] = LOOKALIKES[truth["lookalike"]]
-    features = columns.matrix(FEATURES)[rows]
-    return Examples(features, {LABEL: label}, node, time_s, slices, truth)
+    return Examples(
+        columns.matrix(FEATURES)[rows],
+        {LABEL: (columns[LABEL][rows] > 0).astype(np.int64)},
+        columns.text("node_id", rows).astype(str),
+        time_s,
+        slices,
+        latent(block, TRUTH, rows),
+    )
 
 
 def before_onset(columns: Columns, step_s: int, steps: int) -> NDArray[np.bool_]:

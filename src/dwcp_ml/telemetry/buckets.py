@@ -74,13 +74,16 @@ class Buckets:
                 self._index[keys[0][i], keys[1][i]] = (bucket, i)
 
     def in_order(self) -> Iterator[tuple[SeriesKey, pa.RecordBatch]]:
-        """All series by key, read from a memory map."""
+        """All series by key, read one at a time.
+
+        Not from a memory map, whose pages would add up to all rows.
+        """
         import pyarrow as pa
 
         readers = {}
         for key, (bucket, i) in sorted(self._index.items()):
             if bucket not in readers:
-                readers[bucket] = pa.ipc.open_file(pa.memory_map(str(self._sorted(bucket))))
+                readers[bucket] = pa.ipc.open_file(pa.OSFile(str(self._sorted(bucket))))
             yield key, readers[bucket].get_batch(i)
 
     def _shares(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:

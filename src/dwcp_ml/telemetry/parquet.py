@@ -85,9 +85,11 @@ def stream(path: Path, rows: int, names: Sequence[str] | None = None) -> Iterato
     What the consumer fails at, such as a full disk, is not taken for a fault of this file.
 
     Raises:
+        MissingColumnError: a column is not there.
         UnreadableFileError: missing, empty, truncated, damaged or not Parquet.
     """
     with open_parquet(path) as file:
+        _check_names(path, file, names or ())
         yield from file.iter_batches(batch_size=rows, columns=names)
 
 
@@ -99,11 +101,15 @@ def read_table(path: Path, names: Sequence[str]) -> pa.Table:
         UnreadableFileError: missing, empty, truncated, damaged or not Parquet.
     """
     with open_parquet(path) as file:
-        known = file.schema_arrow.names
-        for name in names:
-            if name not in known:
-                raise MissingColumnError(f"{path} has no column '{name}'{nearest(name, known)}")
+        _check_names(path, file, names)
         return file.read(columns=list(dict.fromkeys(names)))
+
+
+def _check_names(path: Path, file: pq.ParquetFile, names: Sequence[str]) -> None:
+    known = file.schema_arrow.names
+    for name in names:
+        if name not in known:
+            raise MissingColumnError(f"{path} has no column '{name}'{nearest(name, known)}")
 
 
 class RowGroups:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 SEGMENT_COLUMNS = (*SERIES, "timestamp")
@@ -53,6 +54,15 @@ class Columns:
         text: NDArray[np.object_] = words[codes]
         return text
 
+    def link(self, rows: Array) -> NDArray[np.object_]:
+        """NODE>PEER at ``rows``; equal links share one text."""
+        node, peer = self.numbers["node_id"][rows], self.numbers["peer_id"][rows]
+        pair = node.astype(np.int64) * (int(peer.max(initial=0)) + 2) + peer  # -1 is missing
+        _, first, which = np.unique(pair, return_index=True, return_inverse=True)
+        ends = [self.text(name, np.asarray(rows)[first]) for name in SERIES]
+        names: NDArray[np.object_] = (ends[0] + ">" + ends[1])[which]
+        return names
+
     def matrix(self, names: Sequence[str]) -> NDArray[np.float32]:
         """(rows, len(names)) float32, the columns side by side."""
         table = np.empty((len(self), len(names)), np.float32)
@@ -85,11 +95,19 @@ def read_columns(telemetry: Path, names: Sequence[str]) -> Columns:
 
     from dwcp_ml.telemetry.parquet import read_table, table_files
 
-    table = pa.concat_tables([read_table(f, names) for f in table_files(telemetry)])
+    return as_columns(pa.concat_tables([read_table(f, names) for f in table_files(telemetry)]))
+
+
+def as_columns(table: pa.Table) -> Columns:
+    """All columns of an Arrow table.
+
+    Raises:
+        OutOfRangeError: an enum column holds a word that the schema does not know.
+    """
     table = table.unify_dictionaries()
     numbers: dict[str, Array] = {}
     words: dict[str, NDArray[np.object_]] = {}
-    for name in dict.fromkeys(names):
+    for name in table.column_names:
         numbers[name], text = decode(name, table.column(name))
         if text is not None:
             words[name] = text
