@@ -8,9 +8,12 @@ import click
 
 from dwcp_ml.console import PATH, Commands, registry_option
 from dwcp_ml.errors import RegistryError
+from dwcp_ml.serving.signer_options import signer_options, trust_option
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from dwcp_ml.serving.signature import Signer
 
 
 @click.group("models", cls=Commands)
@@ -44,17 +47,17 @@ def show_version(registry: Path, name: str, version: str | None) -> None:
 
 @registry_commands.command("verify")
 @registry_option
-@click.option("--public-key", type=PATH, help="Also demand a signature of this key's owner.")
-def verify_versions(registry: Path, public_key: Path | None) -> None:
+@signer_options
+def verify_versions(registry: Path, signer: Signer | None) -> None:
     """Recompute every digest and answer every golden request."""
     from dwcp_ml.registry import verify
     from dwcp_ml.serving.signature import verify_signature
 
     found = verify(registry)
-    if public_key is not None:
+    if signer is not None:
         for entry in found:
             try:
-                verify_signature(registry / entry.name / str(entry.version), public_key)
+                verify_signature(registry / entry.name / str(entry.version), signer)
             except RegistryError as error:
                 raise RegistryError(f"{entry.name} {entry.version}: {error}") from error
     click.echo(f"{len(found)} versions verified")
@@ -62,14 +65,27 @@ def verify_versions(registry: Path, public_key: Path | None) -> None:
 
 @registry_commands.command("sign")
 @registry_option
-@click.option("--private-key", type=PATH, required=True, help="PEM file of an elliptic key.")
+@click.option("--private-key", type=PATH, help="PEM file of an elliptic key.")
+@click.option("--sigstore", is_flag=True, help="Sign by identity: the machine's, or a browser's.")
+@trust_option
 @click.argument("name")
 @click.argument("version", default="latest")
-def sign_version(registry: Path, name: str, version: str, private_key: Path) -> None:
-    """Sign a version with OpenSSF Model Signing; `dwcp serve --public-key` demands it."""
+def sign_version(
+    registry: Path,
+    name: str,
+    version: str,
+    private_key: Path | None,
+    sigstore: bool,
+    trust_config: Path | None,
+) -> None:
+    """Sign a version with OpenSSF Model Signing; `dwcp serve` can demand it."""
     from dwcp_ml.serving.signature import sign
 
-    click.echo(sign((registry / name / version).resolve(), private_key))
+    if sigstore == (private_key is not None):
+        raise click.UsageError("give either --private-key or --sigstore")
+    if trust_config is not None and not sigstore:
+        raise click.UsageError("--trust-config goes with --sigstore")
+    click.echo(sign((registry / name / version).resolve(), private_key, trust_config))
 
 
 @registry_commands.command("lineage")

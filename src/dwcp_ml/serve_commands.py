@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dwcp_ml.console import FOLDER
+from dwcp_ml.serving.signer_options import signer_options
 
 
 @click.command("serve")
@@ -20,7 +21,7 @@ from dwcp_ml.console import FOLDER
     envvar=["DWCP_REVISION", "K_REVISION"],
     help="Value of x-model-revision; by default the start of the file's digest.",
 )
-@click.option("--public-key", type=click.Path(path_type=Path), help="Serve only what it signed.")
+@signer_options
 @click.option("--max-rows", default=1024, show_default=True, help="Rows of one request.")
 @click.option("--max-body-mib", default=2.0, show_default=True, help="Size of one request.")
 @click.option("--read-timeout-s", default=10.0, show_default=True, help="For a request to arrive.")

@@ -50,20 +50,15 @@ def test_decisions_and_values_are_scikit_learns_on_repeated_rows(seed, size):
         assert math.isnan(m.mae(truth, guess)(w))
         return
     assert m.mae(truth, guess)(w) == pytest.approx(reference.mean_absolute_error(t, g))
-    assert m.rmse(truth, guess)(w) == pytest.approx(reference.root_mean_squared_error(t, g))
     assert m.mape(truth, guess, floor=1e-9)(w) == pytest.approx(
         100 * reference.mean_absolute_percentage_error(t, g)
     )
     assert m.accuracy(label, flag)(w) == pytest.approx(np.mean(y == f))
-    if len(np.unique(t)) > 1:
-        assert m.r2(truth, guess)(w) == pytest.approx(reference.r2_score(t, g))
     if y.any() and not y.all():
         assert m.recall(label, flag)(w) == pytest.approx(reference.recall_score(y, f))
         assert m.balanced_accuracy(label, flag)(w) == pytest.approx(
             reference.balanced_accuracy_score(y, f)
         )
-    if f.any():
-        assert m.precision(label, flag)(w) == pytest.approx(reference.precision_score(y, f))
 
 
 @settings(max_examples=60, deadline=None)
@@ -91,18 +86,17 @@ def test_median_within_group_correlation_is_the_median_of_each_groups_own(seed):
     assert got == pytest.approx(np.median(np.repeat(apart, times)), nan_ok=True)
 
 
-def test_pooled_correlation_flatters_links_of_different_capacity():
+def test_links_of_different_capacity_do_not_flatter_the_correlation():
     rng = np.random.default_rng(0)
     link = np.repeat(np.arange(8), 50)
     truth, guess = 10.0**link + rng.normal(size=400), 10.0**link + rng.normal(size=400)
-    ones = np.ones(400)
-    assert m.pooled_correlation(truth, guess)(ones) > 0.999
-    assert abs(m.median_group_correlation(truth, guess, link)(ones)) < 0.3
+    assert pearsonr(truth, guess)[0] > 0.999
+    assert abs(m.median_group_correlation(truth, guess, link)(np.ones(400))) < 0.3
 
 
 def test_a_constant_or_short_group_has_no_correlation():
     flat, moving = np.full(20, 0.1), np.arange(20.0)
-    assert math.isnan(m.pooled_correlation(flat, moving)(np.ones(20)))
+    assert math.isnan(m.median_group_correlation(flat, moving, np.zeros(20))(np.ones(20)))
     assert math.isnan(m.median_group_correlation(moving, moving, moving // 5)(np.ones(20)))
     assert math.isnan(m.median_group_correlation([], [], [])(np.ones(0)))
 
@@ -110,8 +104,6 @@ def test_a_constant_or_short_group_has_no_correlation():
 EVERY = {
     "mape": lambda t, g, y, s, e: m.mape(t, g, floor=1.0),
     "wape": lambda t, g, y, s, e: m.wape(t, g),
-    "r2": lambda t, g, y, s, e: m.r2(t, g),
-    "pooled": lambda t, g, y, s, e: m.pooled_correlation(t, g),
     "within": lambda t, g, y, s, e: m.median_group_correlation(t, g, e, least=3),
     "balanced": lambda t, g, y, s, e: m.balanced_accuracy(y, s > 0.5),
     "ap": lambda t, g, y, s, e: m.average_precision(y, s),

@@ -109,6 +109,7 @@ def register(root: Path, name: str, version: str, graph=None, **changes) -> Path
     metadata = {
         "name": name,
         "version": version,
+        "created": "2025-01-01T00:00:00+00:00",
         "onnx_sha256": hashlib.sha256(content).hexdigest(),
     }
     if not isinstance(model, bytes):
@@ -121,6 +122,7 @@ def register(root: Path, name: str, version: str, graph=None, **changes) -> Path
         metadata["golden"] = [{"request": {"features": rows}, "response": answers}]
     (folder / "model.onnx").write_bytes(content)
     (folder / "metadata.json").write_text(json.dumps(metadata | changes))
+    (folder / "card.md").write_text(f"# {name} {version}\n")
     move_latest(root / name, version)
     return folder
 

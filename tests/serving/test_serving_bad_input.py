@@ -5,17 +5,11 @@ from __future__ import annotations
 import json
 import socket
 import struct
-import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
-from pathlib import Path
+from contextlib import ExitStack
 
-import grpc
 import numpy as np
 import pytest
 from small_registry import LINEAR, LINEAR_ROW, RECURRENT, SERIES
-
-from dwcp_ml.serving.kserve_protobuf import SERVICE, pb
 
 INFER, PREDICT = f"/v2/models/{LINEAR}/infer", f"/v1/models/{LINEAR}:predict"
 
@@ -206,111 +200,3 @@ def test_what_is_no_http_ends_only_its_own_connection(server, junk):
         plug.sendall(junk)
         assert b" 200 " not in plug.recv(4096)
     assert server.get("/v2/health/ready").status_code == 200
-
-
-@pytest.fixture
-def call(server):
-    with grpc.insecure_channel(server.grpc) as channel:
-        yield channel.unary_unary(f"/{SERVICE}/ModelInfer")
-
-
-VALID = struct.pack("<3f", *LINEAR_ROW)
-
-
-def infer_request(raw=VALID, shape=(1, 3), name=LINEAR, **more):
-    request = pb.ModelInferRequest(model_name=name)
-    tensor = {"name": "features", "datatype": "FP32", **more}
-    request.inputs.add(shape=shape, **tensor)
-    if raw is not None:
-        request.raw_input_contents.append(raw)
-    return request
-
-
-@pytest.mark.parametrize(
-    ("request_", "code"),
-    [
-        (infer_request(raw=b"\0" * 11), "INVALID_ARGUMENT"),
-        (infer_request(raw=b""), "INVALID_ARGUMENT"),
-        (infer_request(raw=None), "INVALID_ARGUMENT"),
-        (infer_request(shape=(-1, 3)), "INVALID_ARGUMENT"),
-        (infer_request(shape=(0, 3), raw=b""), "INVALID_ARGUMENT"),
-        (infer_request(raw=struct.pack("<3f", 1, 2, float("inf"))), "INVALID_ARGUMENT"),
-        (infer_request(raw=struct.pack("<3f", 1, 2, 50)), "OUT_OF_RANGE"),
-        (infer_request(datatype="FP64"), "INVALID_ARGUMENT"),
-        (infer_request(name="linea"), "NOT_FOUND"),
-        (pb.ModelInferRequest(model_name=LINEAR), "INVALID_ARGUMENT"),
-    ],
-)
-def test_grpc_refuses(call, request_, code):
-    with pytest.raises(grpc.RpcError) as refusal:
-        call(request_.SerializeToString())
-    assert refusal.value.code() is grpc.StatusCode[code]
-
-
-def test_grpc_refuses_what_is_no_message_and_what_is_too_large(call):
-    with pytest.raises(grpc.RpcError) as refusal:
-        call(b"\xff\xff\xff")
-    assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    with pytest.raises(grpc.RpcError) as refusal:
-        call(infer_request(raw=b"\0" * 5 * 2**20).SerializeToString())
-    assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-
-
-def test_loading_and_unloading_are_not_offered(server):
-    request = pb.RepositoryModelUnloadRequest(model_name=LINEAR).SerializeToString()
-    with grpc.insecure_channel(server.grpc) as channel:
-        with pytest.raises(grpc.RpcError) as refusal:
-            channel.unary_unary(f"/{SERVICE}/RepositoryModelUnload")(request)
-    assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED
-
-
-def test_readiness_answers_while_big_requests_arrive(server):
-    rows = np.zeros((500, 900, 1), np.float32)
-    tensor = {"name": "features", "datatype": "FP32", "shape": list(rows.shape)}
-    sized = {**tensor, "parameters": {"binary_data_size": rows.nbytes}}
-    head = json.dumps({"inputs": [sized]}).encode()
-    length = {"Inference-Header-Content-Length": str(len(head))}
-    numbers = json.dumps({"instances": np.ones((250, 900, 1)).tolist()}).encode()
-    big = [
-        (f"/v2/models/{SERIES}/infer", head + rows.tobytes(), length),
-        (f"/v1/models/{SERIES}:predict", numbers, {}),
-    ]
-    with ThreadPoolExecutor(4) as clients:
-        answers = [
-            clients.submit(server.post, path, content=body, headers=headers)
-            for path, body, headers in big * 6
-        ]
-        taken = []
-        while not all(answer.done() for answer in answers):
-            began = time.perf_counter()
-            assert server.get("/v2/health/ready").status_code == 200
-            taken.append(time.perf_counter() - began)
-    assert {answer.result().status_code for answer in answers} == {200}
-    # 0.1 s is the aim, with the client's own time; a shared machine is given ten times that.
-    assert sorted(taken)[len(taken) // 2] < 1.0
-
-
-def test_many_connections_with_half_a_big_body_do_not_fill_the_memory(server):
-    length = 2 * 2**20
-    head = f"POST {INFER} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n"
-    content = head.encode() + b" " * (length - 1)
-    before = _resident_mb(server)
-    with ExitStack() as stack:
-        sent = {}
-        for _ in range(150):
-            plug = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
-            plug.setblocking(False)
-            sent[plug] = 0
-        end = time.monotonic() + 1.5
-        while time.monotonic() < end:
-            for plug, done in sent.items():
-                with suppress(OSError):
-                    sent[plug] += plug.send(content[done : done + 2**18])
-        assert server.get("/v2/health/ready").status_code == 200
-        assert _resident_mb(server) - before < 150  # all of it would be 300
-    assert server.get("/v2/health/ready").status_code == 200
-
-
-def _resident_mb(server):
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1000

@@ -46,7 +46,7 @@ def test_unsigned_altered_and_foreign_versions_are_refused(registry, tmp_path):
 
 
 def test_a_key_that_is_none_is_named(registry, tmp_path):
-    from dwcp_ml.serving.signature import sign, verify_signature
+    from dwcp_ml.serving.signature import KeyOwner, sign, verify_signature
 
     mine, _ = _key_pair(tmp_path, "mine")
     folder = registry / LINEAR / "v1.0"
@@ -56,6 +56,6 @@ def test_a_key_that_is_none_is_named(registry, tmp_path):
     with pytest.raises(UnreadableFileError, match=r"none\.pem"):
         sign(folder, none)
     with pytest.raises(UnreadableFileError, match=r"none\.pem"):
-        verify_signature(folder, none)
+        verify_signature(folder, KeyOwner(none))
     with pytest.raises(RegistryError, match="no version"):
         sign(registry / LINEAR / "v9.9", mine)

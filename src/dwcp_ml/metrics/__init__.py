@@ -8,17 +8,16 @@ give exactly what repeated rows would give. A model wires one into a ``Metric`` 
         lambda ex, out: mape(ex.targets["mbps"], out["mbps"], floor=1.0)))
 """
 
-from dwcp_ml.metrics.correlation import median_group_correlation, pooled_correlation
+from dwcp_ml.metrics.correlation import median_group_correlation
 from dwcp_ml.metrics.decisions import (
     accuracy,
     balanced_accuracy,
     false_positive_rate,
-    precision,
     recall,
 )
 from dwcp_ml.metrics.rankings import average_precision, recall_at_fpr
 from dwcp_ml.metrics.scores import Score, Weights, per_group, prepared, where
-from dwcp_ml.metrics.values import mae, mape, mean, r2, ratio_of_sums, rmse, wape
+from dwcp_ml.metrics.values import mae, mape, mean, ratio_of_sums, wape
 
 __all__ = [
     "Score",
@@ -32,14 +31,10 @@ __all__ = [
     "mean",
     "median_group_correlation",
     "per_group",
-    "pooled_correlation",
-    "precision",
     "prepared",
-    "r2",
     "ratio_of_sums",
     "recall",
     "recall_at_fpr",
-    "rmse",
     "wape",
     "where",
 ]

@@ -1,4 +1,4 @@
-"""Pearson correlation, pooled and within groups."""
+"""Pearson correlation within groups; pooled, groups of different size would flatter it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dwcp_ml.metrics.scores import Codes, Score, Sums, Weights, as_float
-
-
-def pooled_correlation(truth: ArrayLike, predicted: ArrayLike) -> Score:
-    """Pearson correlation over all examples.
-
-    Links of different capacity flatter it: show it only beside ``median_group_correlation``.
-    """
-    start = np.zeros(1, dtype=np.int64)
-    rows = _products(*(_centred(as_float(a), start) for a in (truth, predicted)))
-    return Sums(rows, lambda sums: float(_pearson(sums)))
+from dwcp_ml.metrics.scores import Codes, Score, Weights, as_float
 
 
 def median_group_correlation(

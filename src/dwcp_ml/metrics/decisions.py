@@ -25,11 +25,6 @@ def false_positive_rate(truth: ArrayLike, flagged: ArrayLike) -> Score:
     return recall(~np.asarray(truth).astype(bool), flagged)
 
 
-def precision(truth: ArrayLike, flagged: ArrayLike) -> Score:
-    """Flagged positives over flagged."""
-    return recall(flagged, truth)
-
-
 def balanced_accuracy(truth: ArrayLike, flagged: ArrayLike) -> Score:
     """Mean of the true-positive and the true-negative rate."""
     positive, alarm = np.asarray(truth).astype(bool), np.asarray(flagged).astype(bool)

@@ -39,14 +39,15 @@ def load(
     Args:
         folder: holds model.onnx and metadata.json.
         name: what the registry calls it; None takes the metadata's word.
-        options: limits, revision and key.
+        options: limits, revision and signer.
         metrics: receives the version's counters.
 
     Raises:
         RegistryError: says what is wrong, without a path.
+        SigstoreError: the signature cannot be checked now; it may be later.
     """
-    if options.public_key is not None:
-        verify_signature(folder, options.public_key)
+    if options.signer is not None:
+        verify_signature(folder, options.signer)
     manifest = read_manifest(folder)
     if name is not None and manifest.name != name:
         raise RegistryError(f"metadata.json is of '{manifest.name}', not of '{name}'")

@@ -44,6 +44,7 @@ class Histogram:
     def __init__(self, bounds: Sequence[float]) -> None:
         """Start with empty buckets under these upper bounds."""
         self.bounds = bounds
+        self._edges = np.array(bounds)
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
@@ -54,9 +55,9 @@ class Histogram:
 
     def observe_all(self, values: Array) -> None:
         """Count each value of an array."""
-        places, counts = np.unique(np.searchsorted(self.bounds, values), return_counts=True)
-        for place, count in zip(places.tolist(), counts.tolist(), strict=True):
-            self.counts[place] += count
+        counts = np.bincount(self._edges.searchsorted(values))
+        for place in counts.nonzero()[0].tolist():
+            self.counts[place] += int(counts[place])
         self.total += float(values.sum(dtype=float))
 
     def buckets(self) -> list[tuple[str, float]]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dwcp_ml.serving.signature import Signer
+
 
 @dataclass(frozen=True)
 class ServeOptions:
@@ -20,7 +22,7 @@ class ServeOptions:
         grpc_port: of gRPC; 0 takes a free one, None serves none.
         name: name to serve the one model of a bare folder under; by default its own.
         revision: what ``x-model-revision`` says; by default the start of the file's digest.
-        public_key: PEM file; versions without its signature are refused.
+        signer: versions that it has not signed are refused; None takes all.
         max_rows: rows of one request.
         max_body_bytes: of one request, JSON or binary.
         read_timeout_s: for a request to arrive, head and body.
@@ -36,7 +38,7 @@ class ServeOptions:
     grpc_port: int | None = 8500
     name: str | None = None
     revision: str | None = None
-    public_key: Path | None = None
+    signer: Signer | None = None
     max_rows: int = 1024
     max_body_bytes: int = 2 * 2**20
     read_timeout_s: float = 10

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dwcp_ml.errors import DwcpError, RegistryError, nearest
+from dwcp_ml.errors import DwcpError, RegistryError, SigstoreError, nearest
 from dwcp_ml.serving.loader import load
 from dwcp_ml.serving.logs import event, log
 from dwcp_ml.serving.manifest import METADATA, ONNX, read_manifest
@@ -112,7 +112,8 @@ class Repository:
             self._metrics.load_failures[name] += 1
             event("model refused", logging.ERROR, model=name, why=problem,
                   still_served=old.version if old else None)  # fmt: skip
-            return Slot(old, stamp, problem)
+            again = isinstance(error, SigstoreError)  # the network may be back at the next look
+            return Slot(old, () if again else stamp, problem)
         if old:
             old.metrics.ready = False
         model.metrics.ready = True

@@ -38,15 +38,15 @@ def serve(options: ServeOptions) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Raises:
-        UnreadableFileError: there is no folder of models, or no such key.
+        UnreadableFileError: there is no folder of models, or no file the signer needs.
         StorageError: a port is taken.
     """
     if not options.models.is_dir():
         raise UnreadableFileError(
             f"there is no folder {options.models}; register models or name another registry"
         )
-    if options.public_key is not None and not options.public_key.is_file():
-        raise UnreadableFileError(f"there is no key at {options.public_key}")
+    if options.signer is not None and (missing := options.signer.missing()):
+        raise UnreadableFileError(f"there is no file {missing}")
     start_logging()
     np.seterr(all="ignore")  # values out of range are found by isfinite, warnings would be logged
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
