@@ -211,11 +211,15 @@ def now() -> str:
 
 
 def git_commit() -> str | None:
-    """Commit of the checkout, None outside one; "-dirty" when the code differs from it.
+    """Commit of the code, None where nobody knows; "-dirty" when the code differs from it.
 
-    Parameters and dvc.lock do not count: a run writes the lock, and the versions of parameters
-    and data are known by their own digests.
+    An image carries the commit it was built from inside the package; elsewhere the checkout is
+    asked. Parameters and dvc.lock do not count: a run writes the lock, and the versions of
+    parameters and data are known by their own digests.
     """
+    built_from = Path(__file__).with_name("REVISION")
+    if built_from.exists():
+        return built_from.read_text(encoding="utf-8") or None
     head = _git("rev-parse", "HEAD")
     changed = _git("status", "--porcelain", "--", "src", "schemas", "uv.lock") if head else ""
     return f"{head}-dirty" if changed else head or None
