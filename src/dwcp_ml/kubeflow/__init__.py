@@ -1,0 +1,1 @@
+"""The stages on Kubeflow Pipelines: what components call, compiling, running, submitting."""
