@@ -1,0 +1,54 @@
+"""Which adapter drives a service; a mode that cannot be driven is refused by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dwcp_ml.errors import RolloutError
+from dwcp_ml.rollout.cluster import INFERENCE_SERVICE
+from dwcp_ml.rollout.knative import KnativeAdapter
+
+if TYPE_CHECKING:
+    from dwcp_ml.rollout.adapter import Adapter
+    from dwcp_ml.rollout.cluster import Cluster
+    from dwcp_ml.rollout.spec import RolloutSpec
+
+# KServe renamed two of its modes; both names mean the same.
+NAMES = {
+    "Serverless": "Knative",
+    "Knative": "Knative",
+    "RawDeployment": "Standard",
+    "Standard": "Standard",
+}
+ANNOTATION = "serving.kserve.io/deploymentMode"
+
+
+def adapter_for(cluster: Cluster, spec: RolloutSpec) -> Adapter:
+    """The adapter for ``spec.mode``, or for the mode that the service is found in.
+
+    Raises:
+        RolloutError: the mode is one that nothing here can split traffic in.
+        UnreachableError: the API server could not be asked.
+    """
+    mode = spec.mode if spec.mode != "Auto" else _found(cluster, spec)
+    if mode == "Standard":
+        from dwcp_ml.rollout.standard import StandardAdapter
+
+        return StandardAdapter(cluster, spec.inference_service, spec.template)
+    return KnativeAdapter(cluster, spec.inference_service, spec.template)
+
+
+def _found(cluster: Cluster, spec: RolloutSpec) -> str:
+    service = cluster.get(INFERENCE_SERVICE, spec.inference_service)
+    if service is None:
+        return "Knative"
+    notes = service["metadata"].get("annotations") or {}
+    said = notes.get(ANNOTATION) or (service.get("status") or {}).get("deploymentMode")
+    if said is None:
+        return "Knative"
+    if said not in NAMES:
+        raise RolloutError(
+            f"InferenceService {spec.inference_service} runs in mode {said}, whose traffic cannot "
+            "be split; Knative and Standard can"
+        )
+    return NAMES[said]
