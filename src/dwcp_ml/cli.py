@@ -17,8 +17,10 @@ from dwcp_ml.console import (
     params_option,
     registry_option,
 )
+from dwcp_ml.pipeline_commands import pipeline_commands
 from dwcp_ml.progress import EpochBar, bar
 from dwcp_ml.registry_commands import registry_commands
+from dwcp_ml.rollout_commands import rollout_commands
 from dwcp_ml.serve_commands import serve_command
 
 
@@ -277,7 +279,9 @@ def _show(master: dict[str, Any], reports: Path) -> None:
 
 
 main.add_command(registry_commands)
+main.add_command(pipeline_commands)
 main.add_command(serve_command)
+main.add_command(rollout_commands)
 
 
 if __name__ == "__main__":
