@@ -1,5 +1,6 @@
 """Everything together: a spec, what is needed, two real revisions, a real Prometheus."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -31,16 +32,16 @@ def spec(gateway, url, **given):
     )
 
 
-def analysed(gateway, wanted, probes=400):
+def analysed(gateway, wanted, probes=400, hosts=HOSTS, names=("m-00002", "m-00001")):
     """Verdicts of one look after so many probes."""
     measurement = Measurement("models")
     seen = Observation(VIEW)
     since = datetime.now(UTC)
     try:
-        measurement.measure(wanted, Needs(prober=True), seen, HOSTS)
+        measurement.measure(wanted, Needs(prober=True), seen, hosts)
         until(lambda: min(len(gateway.canary.asked), len(gateway.stable.asked)) >= probes)
-        window = Window(since, datetime.now(UTC), "m-00002", "m-00001", 1, 30)
-        found = measurement.measure(wanted, Needs(analyse=window, prober=True), seen, HOSTS)
+        window = Window(since, datetime.now(UTC), *names, 1, 30)
+        found = measurement.measure(wanted, Needs(analyse=window, prober=True), seen, hosts)
     finally:
         measurement.close()
     return {one.gate: one for one in found.gates}
@@ -59,7 +60,12 @@ def test_preflight_verification_and_gates_of_a_healthy_canary(world):
     wanted = spec(gateway, url, metrics={"prometheusUrl": url, "staleAfter": "120s"})
     measurement = Measurement("models")
     needs = Needs(preflight=True, verify=("m-00002", "m-00001"))
-    seen = measurement.measure(wanted, needs, Observation(VIEW), HOSTS)
+
+    def looked():  # Prometheus needs two scrapes to know an increase
+        found = measurement.measure(wanted, needs, Observation(VIEW), HOSTS)
+        return None not in [check.passed for check in found.preflight] and found
+
+    seen = until(looked)
     measurement.close()
     assert [check.passed for check in seen.preflight] == [True] * 4, seen.preflight
     assert [check.passed for check in seen.verification] == [True]
@@ -85,6 +91,17 @@ def test_prometheus_down_keeps_a_healthy_canary_from_passing(world):
     result = analysed(gateway, spec(gateway, url))["errors"]
     assert result.verdict == "inconclusive"
     assert "cannot be reached" in result.why
+
+
+def test_revisions_that_metrics_and_answers_call_by_another_name_are_found(world):
+    gateway, url, _ = world
+    hosts = replace(HOSTS, labels={"m-new": "m-00002", "m-old": "m-00001"})
+    gateway.canary.fail = 0.3
+    wanted = spec(gateway, url)
+    result = analysed(gateway, wanted, hosts=hosts, names=("m-new", "m-old"))["errors"]
+    assert result.verdict == "fail", result
+    unknown = analysed(gateway, wanted, names=("m-new", "m-old"))["errors"]
+    assert unknown.verdict != "pass", unknown
 
 
 def test_without_prometheus_the_prober_is_enough(gateway):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -23,14 +23,23 @@ if TYPE_CHECKING:
 MIN_DISTINCT = 20  # scores of fewer different requests are no distribution
 
 
-def evidence_of(gate: Gate, window: Window, prober: Prober) -> Evidence:
-    """Evidence for a gate; Missing where the probes did not reach the right revision."""
+def evidence_of(
+    gate: Gate, window: Window, prober: Prober, names: Mapping[str, str] | None = None
+) -> Evidence:
+    """Evidence for a gate; Missing where the probes did not reach the right revision.
+
+    Args:
+        gate: what is judged.
+        window: both revisions and their minutes.
+        prober: whose samples count.
+        names: what answers call a revision -> the revision, where they have another name for it.
+    """
     stable_since = window.stable_since or window.since
     stable_until = window.stable_until or window.until
     canary = prober.samples("canary", window.since.timestamp(), window.until.timestamp())
     stable = prober.samples("stable", stable_since.timestamp(), stable_until.timestamp())
     for side, other in ((canary, window.stable), (stable, window.canary)):
-        if other != "" and any(one.revision == other for one in side):
+        if other != "" and any(_named(one, names) == other for one in side):
             return Missing(f"a tag host answers as the other revision, {other}")
     if not canary or not stable:
         return Judged("inconclusive", f"{len(canary)} and {len(stable)} probes so far")
@@ -46,11 +55,18 @@ def evidence_of(gate: Gate, window: Window, prober: Prober) -> Evidence:
     return Missing(f"the prober measures nothing of kind {gate.kind}")
 
 
-def answered(prober: Prober, since: datetime, until: datetime) -> Answered | None:
+def answered(
+    prober: Prober, since: datetime, until: datetime, names: Mapping[str, str] | None = None
+) -> Answered | None:
     """Who answered on the public host; None where answers do not say."""
     seen = prober.samples("public", since.timestamp(), until.timestamp())
-    named = Counter(one.revision for one in seen if one.revision and one.status is not None)
+    told = [one for one in seen if one.revision and one.status is not None]
+    named = Counter(_named(one, names) for one in told)
     return Answered({str(name): count for name, count in named.items()}) if named else None
+
+
+def _named(one: Sample, names: Mapping[str, str] | None) -> str | None:
+    return (names or {}).get(one.revision or "", one.revision)
 
 
 def _errors(side: Sequence[Sample], other: Sequence[Sample]) -> Counts:

@@ -42,8 +42,8 @@ class PrometheusEvidence:
         prometheus: the server.
         metrics: names and labels.
         namespace: of the InferenceService.
-        labels: value of the revision label by role ("canary", "stable"), where it is not the name
-            of the revision: in Standard mode it is that of the role's InferenceService.
+        labels: revision -> value of the revision label, where that is not its name: in Standard
+            mode it is the name of a ReplicaSet.
     """
 
     prometheus: Prometheus
@@ -164,7 +164,7 @@ class PrometheusEvidence:
         return found
 
     def _label(self, side: Side) -> str:
-        return self.labels.get(side.role, side.revision)
+        return self.labels.get(side.revision, side.revision)
 
     def _explained(self, gate: Gate, why: str) -> str:
         """The reason, with the nearest metric that Prometheus does know."""

@@ -19,7 +19,7 @@ from dwcp_ml.rollout.v2 import Endpoint
 from dwcp_ml.rollout.verification import golden_error, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from dwcp_ml.rollout.adapter import Adapter, Hosts
     from dwcp_ml.rollout.analysis.judge import Evidence
@@ -40,17 +40,17 @@ class Measurement:
     def __init__(
         self,
         namespace: str,
-        labels: Mapping[str, str] | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Nothing is opened before it is needed.
 
         Args:
             namespace: of the InferenceService.
-            labels: see ``PrometheusEvidence.labels``.
             clock: aware time.
         """
-        self._namespace, self._labels, self._clock = namespace, labels or {}, clock
+        self._namespace, self._clock = namespace, clock
+        # Kept over rounds: the watch window still asks for a stable revision that is gone.
+        self._labels: dict[str, str] = {}
         self._prober: Prober | None = None
         self._probed: Any = None
         self._prometheus: PrometheusEvidence | None = None
@@ -73,6 +73,7 @@ class Measurement:
         self, spec: RolloutSpec, needs: Needs, seen: Observation, hosts: Hosts
     ) -> Observation:
         """The same, and waits."""
+        self._labels.update(hosts.labels)
         self._connect(spec)
         self._probe(spec, needs, hosts)
         now = self._clock()
@@ -85,7 +86,9 @@ class Measurement:
         if needs.analyse is not None:
             seen = replace(seen, gates=self._gates(spec, needs.analyse, hosts))
         if needs.answered is not None and self._prober is not None:
-            seen = replace(seen, answered=answered(self._prober, needs.answered, now))
+            seen = replace(
+                seen, answered=answered(self._prober, needs.answered, now, self._names())
+            )
         return seen
 
     def _connect(self, spec: RolloutSpec) -> None:
@@ -151,8 +154,12 @@ class Measurement:
         if self._prometheus is not None and _asks_prometheus(spec, gate):
             found["prometheus"] = self._prometheus.of(gate, window)
         if self._prober is not None and _asks_prober(gate):
-            found["prober"] = evidence_of(gate, window, self._prober)
+            found["prober"] = evidence_of(gate, window, self._prober, self._names())
         return found
+
+    def _names(self) -> dict[str, str]:
+        """What answers call a revision -> the revision."""
+        return {label: revision for revision, label in self._labels.items()}
 
     def _golden(self, spec: RolloutSpec, gate: Gate, hosts: Hosts) -> Evidence:
         endpoint = _endpoint(spec)
