@@ -43,18 +43,25 @@ plugin.add_command(rollout_commands)
     "-f",
     "manifest",
     type=click.Path(path_type=Path),
-    help="ModelRollout whose strategy, gates and sources to take; default: the last one's.",
+    help="ModelRollout whose strategy, gates and sources to take; default: the last one's, "
+    "or those of the namespace's ConfigMap rollout-policy.",
 )
+@click.option("--ungated", is_flag=True, help="Start without any gate: nothing will roll it back.")
 @click.argument("service")
 def start(
-    service: str, to: str, namespace: str | None, runtime: str | None, manifest: Path | None
+    service: str,
+    to: str,
+    namespace: str | None,
+    runtime: str | None,
+    manifest: Path | None,
+    ungated: bool,
 ) -> None:
     """Start rolling SERVICE out to another version."""
     from dwcp_ml.rollout import steer
     from dwcp_ml.rollout.store import read_manifest
 
     base = None if manifest is None else read_manifest(manifest).get("spec")
-    steer.start(_cluster(namespace), service, to, runtime=runtime, base=base)
+    steer.start(_cluster(namespace), service, to, runtime=runtime, base=base, ungated=ungated)
     click.echo(f"modelrollout.dwcp.io/{service} started; 'kubectl dwcp rollout watch {service}'")
 
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
+
+from dwcp_ml.rollout.policy import CONFIG_MAP, EVERY, merged
+from dwcp_ml.rollout.reading import read_spec
+
+sys.path.append(str(Path(__file__).parents[1] / "rollout"))
+from simulated import SPEC as SIMULATED
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
@@ -47,7 +54,31 @@ def test_it_renders_without_settings_and_with_one_service_of_each_name(overlay):
     names = [d["metadata"]["name"] for d in of_kind(overlay, "InferenceService")]
     assert len(names) == len(set(names)) > 0
     assert set(names) <= SERVICES
-    assert not of_kind(overlay, "ConfigMap")
+    assert {d["metadata"]["name"] for d in of_kind(overlay, "ConfigMap")} <= {CONFIG_MAP}
+
+
+@pytest.mark.parametrize("overlay", WHOLE)
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_the_policy_makes_a_whole_rollout_of_every_service(overlay, service):
+    (found,) = of_kind(overlay, "ConfigMap")
+    parts = [yaml.safe_load(found["data"][key]) for key in (EVERY, f"{service}.yaml")]
+    target = {"storageUri": "s3://b/models/m/v1.0/"}
+    body = {"spec": merged(*parts) | {"inferenceService": service, "target": target}}
+    spec = read_spec(body)
+    assert spec.prober.model == service.replace("-", "_")
+    assert len(spec.prober.requests) == 3
+    assert [(g.kind, g.limit, g.quantile) for g in spec.gates] == [
+        (g.kind, g.limit, g.quantile) for g in SIMULATED.gates
+    ], "not the gates whose error rates the simulation shows"
+
+
+def test_a_service_made_by_a_rollout_is_like_the_one_in_the_files():
+    (found,) = of_kind("knative", "ConfigMap")
+    made = yaml.safe_load(found["data"][EVERY])["template"]["predictor"]
+    for service in of_kind("knative", "InferenceService"):
+        predictor = service["spec"]["predictor"]
+        model = {k: v for k, v in predictor["model"].items() if k != "storageUri"}
+        assert made == predictor | {"model": model}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -228,17 +228,6 @@ def register(bundle: str, registry_uri: str, content: str) -> dict[str, dict[str
 @step
 def deploy(registered: Mapping[str, Mapping[str, Any]], namespace: str, runtime: str) -> list[str]:
     """Ask for the rollout of every registered version."""
-    from dwcp_ml.kubeflow.deploy import apply_rollouts, rollout
+    from dwcp_ml.kubeflow.deploy import roll_out
 
-    wanted = [
-        rollout(
-            name,
-            entry["uri"],
-            version=entry["version"],
-            lineage=entry["lineage"],
-            namespace=namespace,
-            runtime=runtime,
-        )
-        for name, entry in registered.items()
-    ]
-    return apply_rollouts(wanted)
+    return roll_out(registered, namespace, runtime)

@@ -96,8 +96,10 @@ def register_at(
 def version_uri(uri: str, entry: Registered) -> str:
     """Where a registered version lies."""
     folder = registry_folder(uri)
-    base = str(folder.resolve()) if folder else uri.rstrip("/")
-    return f"{base}/{entry.name}/{entry.version}"
+    if folder:
+        return f"{folder.resolve()}/{entry.name}/{entry.version}"
+    # KServe downloads by prefix: without the slash v1.1 would bring v1.10 along.
+    return f"{uri.rstrip('/')}/{entry.name}/{entry.version}/"
 
 
 def _latest(store: Objects | None, name: str) -> Version | None:

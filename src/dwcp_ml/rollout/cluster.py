@@ -15,15 +15,15 @@ from dwcp_ml.errors import ClusterError
 Object = dict[str, Any]
 
 
-class RaceLostError(Exception):
+class RaceLostError(ClusterError):
     """The object changed since it was read; nothing was written."""
 
 
-class UnreachableError(Exception):
+class UnreachableError(ClusterError):
     """The API server did not answer, was overloaded, or failed; ask again later."""
 
 
-class RefusedError(Exception):
+class RefusedError(ClusterError):
     """The API server said no: an admission policy, a quota, missing rights or an invalid object."""
 
 
@@ -186,6 +186,20 @@ class Cluster:
         except RefusedError as error:
             if getattr(error.__cause__, "status", None) != 404:
                 raise
+
+    def config(self, name: str) -> Mapping[str, str] | None:
+        """Data of a ConfigMap, None where there is none."""
+        try:
+            with told_apart():
+                found = self._core.read_namespaced_config_map(
+                    name, self.namespace, _request_timeout=self._timeout
+                )
+        except RefusedError as error:
+            if getattr(error.__cause__, "status", None) == 404:
+                return None
+            raise
+        data: dict[str, str] = found.data or {}
+        return data
 
     def pods(self, selector: str) -> list[Any]:
         """Pods that a label selector matches."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dwcp_ml.errors import RolloutError
 from dwcp_ml.rollout.cluster import INFERENCE_SERVICE, MODEL_ROLLOUT, told_apart
+from dwcp_ml.rollout.policy import CONFIG_MAP, policy
 from dwcp_ml.rollout.reading import read_spec
 
 if TYPE_CHECKING:
@@ -41,8 +42,13 @@ def start(
     *,
     runtime: str | None = None,
     base: Mapping[str, Any] | None = None,
+    lineage: Mapping[str, str] | None = None,
+    ungated: bool = False,
 ) -> Object:
     """Create the ModelRollout of a service, or give it another target.
+
+    Strategy, gates and sources are those of ``base``, else of the service's last rollout, else of
+    the namespace's policy.
 
     Args:
         cluster: of the service's namespace.
@@ -50,19 +56,29 @@ def start(
         to: a version like v1.1, put in the place of the present one in the service's storageUri,
             or a whole storageUri.
         runtime: ServingRuntime of the target; None keeps the present one.
-        base: spec whose strategy, gates and sources are taken; None: the last rollout's, or plain.
+        base: part of a spec; None: see above.
+        lineage: digests of data, code and model, for the record.
+        ungated: let a rollout begin that nothing would stop.
 
     Raises:
-        RolloutError: the service is not there, or its storageUri names no version to replace.
+        RolloutError: no gates, a spec that is none, no service where ``to`` is a bare version, or
+            one whose storageUri names no version to replace.
+        ClusterError: the API server cannot be reached, or refuses.
     """
     present = cluster.get(MODEL_ROLLOUT, service)
     uri = to if "://" in to else replaced_version(_uri(cluster, service), to)
-    target: Object = {"storageUri": uri, "version": _version(uri)}
+    target: Object = {"storageUri": uri, "version": _version(uri), "lineage": dict(lineage or {})}
     if runtime:
         target["runtime"] = runtime
-    old = base if base is not None else (present or {}).get("spec") or {}
-    spec = {**old, "inferenceService": service, "target": target, "paused": False}
+    if base is None:
+        base = _kept(present["spec"], uri) if present else policy(cluster, service)
+    spec = {**base, "inferenceService": service, "target": target, "paused": False}
     spec.pop("command", None)
+    if not spec.get("gates") and not ungated:
+        raise RolloutError(
+            f"the rollout of {service} has no gates, so nothing would stop a bad version: put them "
+            f"into ConfigMap {CONFIG_MAP} of namespace {cluster.namespace}, or into a file (-f)"
+        )
     body = {
         "apiVersion": f"{MODEL_ROLLOUT.group}/{MODEL_ROLLOUT.version}",
         "kind": "ModelRollout",
@@ -129,6 +145,13 @@ def replaced_version(uri: str, version: str) -> str:
         raise RolloutError(f"the storageUri {uri} names no version vX.Y; give a whole storageUri")
     last = places[-1]
     return uri[: last.start()] + version + uri[last.end() :]
+
+
+def _kept(spec: Object, uri: str) -> Object:
+    """The last rollout's spec; golden answers belong to the version that gave them."""
+    same = spec["target"]["storageUri"] == uri
+    asked = {k: v for k, v in (spec.get("verification") or {}).items() if same or k != "golden"}
+    return {**spec, "verification": asked}
 
 
 def _version(uri: str) -> str | None:

@@ -4,7 +4,6 @@ DWCP_IMAGES names the file that `make images` wrote, by default build/images.jso
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,12 +12,9 @@ import pytest
 TESTS = Path(__file__).parents[2]
 sys.path += [str(TESTS / "pipeline" / "kubeflow"), str(TESTS / "model")]
 
+from kubeflow_cluster import kubectl  # noqa: E402
+
 IMAGES = Path(os.environ.get("DWCP_IMAGES", TESTS.parent / "build" / "images.json")).resolve()
-
-
-def kubectl(*arguments: str) -> str:
-    done = subprocess.run(["kubectl", *arguments], capture_output=True, text=True)
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 @pytest.fixture(scope="session")

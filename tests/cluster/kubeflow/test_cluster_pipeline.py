@@ -10,7 +10,7 @@ import uuid
 
 import pytest
 import yaml
-from conftest import kubectl
+from kubeflow_cluster import kubectl
 from tiny import MODELS, digests, dwcp, write_tiny
 
 from dwcp_ml import errors

@@ -6,13 +6,12 @@ import json
 import os
 from pathlib import Path
 
-import httpx
 import pytest
 from live_cluster import MANIFESTS, NAMESPACE, SERVICES, address, get, kubectl, until, variant
 
 ROOT = Path(__file__).parents[3]
 MODELS = Path(os.environ.get("DWCP_MODELS", ROOT / "models"))
-IMAGES = ("localhost:5000/dwcp-serve", "localhost:5000/dwcp-operator")
+IMAGES = Path(os.environ.get("DWCP_IMAGES", ROOT / "build" / "images.json")).resolve()
 
 
 def reason_to_skip():
@@ -33,20 +32,11 @@ def cluster():
 
 @pytest.fixture(scope="session")
 def images(cluster):
-    """Name in `local` -> the image to use: the registry's only one, or what a variable names."""
-    return {name: image(name) for name in IMAGES}
-
-
-def image(name):
-    registry, short = name.split("/")
-    variable = f"{short.replace('-', '_').upper()}_IMAGE"
-    if named := os.environ.get(variable):
-        return named
-    answer = httpx.get(f"http://{registry}/v2/{short}/tags/list")
-    tags = answer.json().get("tags") or []
-    if len(tags) != 1:
-        pytest.skip(f"{name} has the tags {tags}; {variable} says which image to use")
-    return f"{name}:{tags[0]}"
+    """Name in `local` -> the image to use, of the file that `make images` wrote."""
+    if not IMAGES.exists():
+        pytest.skip(f"{IMAGES} is not there: make images REGISTRY=...")
+    made = json.loads(IMAGES.read_text())
+    return {f"localhost:5000/dwcp-{name}": made[name] for name in ("serve", "operator")}
 
 
 @pytest.fixture(scope="session")

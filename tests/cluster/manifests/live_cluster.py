@@ -61,8 +61,8 @@ def variant(folder, overlay, images, small=True):
     """An overlay with images that are there, on a small node."""
     lines = [f"resources: [{folder_link(folder, MANIFESTS)}/overlays/{overlay}]", "images:"]
     for name, image in images.items():
-        other, tag = image.rsplit(":", 1)
-        lines += [f"  - {{name: {name}, newName: {other}, newTag: '{tag}'}}"]
+        other, digest = image.split("@")
+        lines += [f"  - {{name: {name}, newName: {other}, digest: '{digest}'}}"]
     if small:
         operations = [
             {"op": "replace", "path": "/spec/predictor/minReplicas", "value": 1},

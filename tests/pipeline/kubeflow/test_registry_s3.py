@@ -161,5 +161,5 @@ def test_uri_of_a_version_is_where_a_server_reads_it(evaluated, store, tmp_path)
     (entry,) = register_at(
         URI, evaluated[1] / "reports", evaluated[1] / "artifacts", [NAME], created=CREATED
     )
-    assert version_uri(f"{URI}/", entry) == f"{URI}/{NAME}/v1.0"
+    assert version_uri(f"{URI}/", entry) == f"{URI}/{NAME}/v1.0/"
     assert version_uri(str(tmp_path), entry) == f"{tmp_path}/{NAME}/v1.0"

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from dwcp_ml.evaluation.figures import write_figures
 from dwcp_ml.kubeflow import figures
-from dwcp_ml.kubeflow.deploy import rollout
 from dwcp_ml.kubeflow.tasks import told
 from dwcp_ml.kubeflow.workflow import messages
 from dwcp_ml.models.detector_figures import precision_recall
@@ -106,20 +105,3 @@ def test_reasons_name_every_failed_gate_and_missing_report():
         "a mape on test:all: 7 is above 5",
         "b: there is no report",
     ]
-
-
-def test_operator_accepts_the_rollout_that_is_asked_for():
-    from dwcp_ml.rollout.spec import RolloutSpec
-
-    made = rollout(
-        "node_reliability",
-        "s3://b/models/node_reliability/v1.0",
-        version="v1.0",
-        lineage={"data": "md5:1", "onnx": "2"},
-        namespace="dwcp-models",
-        runtime="",
-    )
-    spec = RolloutSpec.model_validate(made["spec"])
-    assert spec.inference_service == made["metadata"]["name"] == "node-reliability"
-    assert spec.target.storage_uri.endswith("v1.0")
-    assert spec.target.runtime is None
