@@ -207,6 +207,7 @@ def test_the_card_tells_purpose_data_figures_slices_limits_and_gates(workspace):
         (lambda v: append(v / "model.onnx"), "model.onnx has the sha256"),
         (lambda v: (v / "card.md").unlink(), "card.md missing"),
         (lambda v: edit(v, version="v9.9"), "metadata.json says it is toy v9.9"),
+        (lambda v: edit(v, created=None), "metadata.json does not say when it was created"),
         (lambda v: edit(v, golden=[]), "holds no golden pair"),
         (lambda v: golden(v, 1e6), "golden pair 1 answers another 'next_mbps'"),
         (lambda v: (v.parent / "latest").unlink(), "'latest' is missing"),

@@ -69,6 +69,8 @@ def _problems(folder: Path, name: str, version: Version) -> Iterator[str]:
     said = about.get("name"), about.get("version")
     if said != (name, str(version)):
         yield f"{METADATA} says it is {said[0]} {said[1]}"
+    if not isinstance(about.get("created"), str):
+        yield f"{METADATA} does not say when it was created"
     if about.get("onnx_sha256") != artifact.digest:
         yield f"{ONNX} has the sha256 {artifact.digest}, {METADATA} says {about.get('onnx_sha256')}"
         return  # an altered file is not loaded
