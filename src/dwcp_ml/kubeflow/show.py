@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 CATEGORIES = ["normal (of 10,000)", "positive (of 10,000)"]  # figures.PER_CLASS
 SUCCEEDED = "SUCCEEDED"
+COMPLETE = "COMPLETE"  # what backends of KFP 2.14 say of tasks that ended, local runs do not
 
 
 class Shown(Protocol):
@@ -54,9 +55,11 @@ def outcome(state: str, workflow: str, page: str) -> None:
         workflow: name of the run's workflow, in a cluster.
         page: receives the same as Markdown.
     """
+    failed = failed_containers(workflow) if state != SUCCEEDED else []
+    if state == COMPLETE:
+        state = "FAILED" if failed else SUCCEEDED
     lines = [f"# {state}"]
     if state != SUCCEEDED:
-        failed = failed_containers(workflow)
         lines += ["", *(f"- {line}" for line in failed or ["see the tasks of the run"])]
     text = "\n".join(lines)
     print(text, flush=True)

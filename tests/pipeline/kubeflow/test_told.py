@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from dwcp_ml.evaluation.figures import write_figures
 from dwcp_ml.kubeflow import figures
+from dwcp_ml.kubeflow.show import outcome
 from dwcp_ml.kubeflow.tasks import told
 from dwcp_ml.kubeflow.workflow import messages
 from dwcp_ml.models.detector_figures import precision_recall
@@ -105,3 +106,16 @@ def test_reasons_name_every_failed_gate_and_missing_report():
         "a mape on test:all: 7 is above 5",
         "b: there is no report",
     ]
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        ("SUCCEEDED", "# SUCCEEDED"),
+        ("COMPLETE", "# SUCCEEDED"),
+        ("FAILED", "# FAILED\n\n- see the tasks of the run"),
+    ],
+)
+def test_outcome_is_told_in_the_words_of_a_run_whatever_the_backend_calls_it(state, says, tmp_path):
+    outcome(state, "no-workflow", str(tmp_path / "outcome"))
+    assert (tmp_path / "outcome").read_text() == f"{says}\n"
