@@ -11,7 +11,7 @@ SHARED ?= ../shared
 REGISTRY ?= localhost:5000
 MASTER := reports/master_training_report.json
 
-.PHONY: help setup run serve test test-go test-docker images check real-data bench-serve clean
+.PHONY: help setup run serve test test-go test-docker test-cluster images check real-data bench-serve clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -52,6 +52,10 @@ test-docker: setup ## build the images with Docker and test them
 	@$(BIN)/python tools/images.py build/local-images.json
 	@PATH="$(CURDIR)/$(BIN):$$PATH" DWCP_SERVE_IMAGE=dwcp-serve DWCP_IMAGES=build/local-images.json \
 	  pytest tests/serving/test_serving_image.py tests/docker
+
+test-cluster: images ## test Kubeflow, manifests and rollouts on the cluster that KUBECONFIG names
+	@test -n "$$KUBECONFIG" || { echo "KUBECONFIG names no cluster" >&2; exit 2; }
+	@PATH="$(CURDIR)/$(BIN):$$PATH" pytest tests/cluster
 
 bench-serve: setup ## speed of the server beside its bounds and peers
 	@$(BIN)/python benchmarks/serve.py
