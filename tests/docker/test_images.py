@@ -25,7 +25,7 @@ MODELS = {"node_reliability": "sklearn", "compression_selector": "tensorflow"}
 SMALL = {
     "models": list(MODELS),
     "simulate": {"nodes": 12, "steps": 3000, "nodes_per_part": 6},
-    "evaluate": {"resamples": 5},
+    "evaluate": {"resamples": 20},
     "node_reliability": {"train_rows": 8000, "validation_rows": 3000, "boosting_iterations": 20},
     "compression_selector": {
         "train_rows": 8000, "validation_rows": 3000, "test_rows": 3000, "epochs": 2,

@@ -19,7 +19,8 @@ MACHINERY = re.compile(r"root|executor|.*-driver|exit-handler-\d+(\.onExit)?|.*\
 SENTENCE = re.compile(r"^error: (.+)$", re.MULTILINE)
 RAISED = re.compile(r"^\w+(?:\.\w+)*(?:Error|Exception): .+$", re.MULTILINE)
 KILLED = re.compile(r"exit status 137|signal: killed|OOMKilled")
-POD_KIND = "system-container-impl"  # stands in a container's pod name, not in its node's
+# They stand in a container's pod name, not in its node's: of a task, and of one tried again.
+ONCE, AGAIN = "system-container-impl", "retry-system-container-impl"
 LONGEST = 1000
 
 
@@ -65,13 +66,26 @@ def failure_reason(client: Client, run: Any, tasks: Sequence[Task]) -> str:
         f"{task.name}: {why}"
         for task in tasks
         if task.state == "FAILED"
-        for why in dict.fromkeys(_said(client, run.run_id, task))
+        for why in dict.fromkeys(_said(client, run, task))
     ]
     return "; ".join(found) or "no task says why; see the run's page"
 
 
-def _said(client: Client, run: str, task: Task) -> Iterator[str]:
-    logs = [log for pod in task.pods if (log := _log(client, run, pod))]
+def tries(run: Any) -> list[str]:
+    """Nodes of the containers of every task that was tried again in vain.
+
+    The API does not say which task they belong to; few tasks are tried again, one after another.
+    """
+    details = (run.run_details and run.run_details.task_details) or []
+    failed = (t for t in details if t.display_name == "executor" and t.state == "FAILED")
+    return [child.pod_name for t in failed for child in t.child_tasks or [] if child.pod_name]
+
+
+def _said(client: Client, run: Any, task: Task) -> Iterator[str]:
+    places = [(pod, ONCE) for pod in task.pods] + [(pod, AGAIN) for pod in task.pods]
+    logs = [log for place in places if (log := _log(client, run.run_id, *place))]
+    if not logs:
+        logs = [log for pod in tries(run) if (log := _log(client, run.run_id, pod, AGAIN))]
     if not logs:
         yield "failed before its container started, or its log is gone"
     for log in logs[-1:]:
@@ -89,7 +103,7 @@ def told(log: str) -> str:
     return "failed without a word; see its log"
 
 
-def _log(client: Client, run: str, node: str) -> str:
+def _log(client: Client, run: str, node: str, kind: str) -> str:
     """A container's log through the API server, which has kept it; empty where it has none."""
     from kfp_server_api import ApiException
 
@@ -97,7 +111,7 @@ def _log(client: Client, run: str, node: str) -> str:
     api = client._healthz_api.api_client
     try:
         answer = api.call_api(
-            f"/apis/v1alpha1/runs/{run}/nodes/{workflow}-{POD_KIND}-{number}/log",
+            f"/apis/v1alpha1/runs/{run}/nodes/{workflow}-{kind}-{number}/log",
             "GET",
             auth_settings=["Bearer"],
             _preload_content=False,

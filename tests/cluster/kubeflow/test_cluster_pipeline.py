@@ -126,20 +126,20 @@ class TestApprovedRun:
 
 
 @pytest.mark.parametrize(
-    ("uri", "revision", "says"),
+    ("uri", "revision", "task", "says"),
     [
-        (f"s3://{BUCKET}/nothing-here", "", "holds no telemetry"),
-        (f"dvc+s3://{BUCKET}/dvc", "0" * 32, "cannot be had"),
+        (f"s3://{BUCKET}/nothing-here", "", "resolve", "holds no telemetry"),
+        (f"dvc+s3://{BUCKET}/dvc", "0" * 32, "fetch-data", "cannot be had"),
     ],
 )
 def test_missing_data_or_revision_fails_the_run_with_the_reason(
-    params, images, prefix, store, uri, revision, says
+    params, images, prefix, store, uri, revision, task, says
 ):
     code = errors.PipelineRunError.exit_code
     more = ("--data-uri", uri, "--revision", revision)
     run, output = submit(params, images, f"{prefix}-none", *more, code=code)
     last = output.strip().splitlines()[-1]
-    assert f"run {run} FAILED: resolve: " in last
+    assert f"run {run} FAILED: {task}: " in last
     assert says in last
     assert says.encode() in artifact(store, run, "report-failure", "outcome")
 
