@@ -89,8 +89,8 @@ def schedule(
 ) -> str:
     """Start a run whenever ``cron`` says so; the id of the schedule.
 
-    A schedule of the same name in the experiment is replaced. One run at a time; what was missed
-    while the endpoint was down is not made up for.
+    A schedule of the same name in the experiment is replaced; a run that it has under way goes on.
+    One run at a time; what was missed while the endpoint was down is not made up for.
     """
     fields = six_fields(cron)
     with _quietly(client), TemporaryDirectory() as scratch:
@@ -107,8 +107,17 @@ def schedule(
             service_account=service_account,
         )
         for old in (job for job in known if job.display_name == name):
-            client.delete_recurring_run(old.recurring_run_id)
+            _retire(client, group, old.recurring_run_id)
     return str(made.recurring_run_id)
+
+
+def _retire(client: Client, group: str, schedule: str) -> None:
+    """Stop a schedule; delete it unless a run is under way, which Kubeflow would delete with it."""
+    client.disable_recurring_run(schedule)
+    newest = client.list_runs(experiment_id=group, page_size=100, sort_by="created_at desc").runs
+    own = [run for run in newest or [] if run.recurring_run_id == schedule]
+    if all(run.state in FINAL for run in own):
+        client.delete_recurring_run(schedule)
 
 
 def six_fields(cron: str) -> str:

@@ -229,11 +229,12 @@ def test_recurring_run_fires(approved, client, params, images, prefix):
             if fired:
                 break
         assert fired, "no run within three minutes"
+        client.disable_recurring_run(job)  # deleted, it would take the run with it
+        ended = runs.wait(client, fired.run_id, deadline_s=60 * float(DEADLINE_MIN))
+        assert ended.state == "SUCCEEDED"
     finally:
         client.disable_recurring_run(job)
         client.delete_recurring_run(job)
-    ended = runs.wait(client, fired.run_id, deadline_s=60 * float(DEADLINE_MIN))
-    assert ended.state == "SUCCEEDED"
 
 
 def metadata_artifacts(run):
