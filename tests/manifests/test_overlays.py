@@ -208,7 +208,8 @@ def test_no_account_brings_a_token_into_its_pods(overlay):
 def test_every_model_has_a_disruption_budget(overlay):
     budgets = of_kind(overlay, "PodDisruptionBudget")
     label = "serving.kserve.io/inferenceservice"
-    assert {b["spec"]["selector"]["matchLabels"][label] for b in budgets} == SERVICES
+    canaries = {f"{name}-canary" for name in SERVICES} if overlay == "standard" else set()
+    assert {b["spec"]["selector"]["matchLabels"][label] for b in budgets} == SERVICES | canaries
 
 
 @pytest.mark.parametrize("overlay", WHOLE)

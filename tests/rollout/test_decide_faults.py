@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from driver import NEW, OLD, QUICK, Driver, a_spec, served
 from ends import CANARY, STABLE, assert_halted, assert_rolled_back, at_step
 
 from dwcp_ml.rollout.actions import Deploy, SetPercent
+from dwcp_ml.rollout.spec import Metrics
 from dwcp_ml.rollout.state import Phase
 
 
@@ -34,6 +37,25 @@ def test_a_healthy_rollout_patches_each_step_once(rollout):
 def test_failing_preflight_halts_with_nothing_touched(rollout):
     rollout.ready_to_go = False
     assert_halted(rollout, "nothing was touched", {STABLE: 100})
+    assert rollout.changes == []
+
+
+def test_a_service_that_just_started_has_the_preflights_span_to_be_in_prometheus(rollout):
+    span = timedelta(seconds=12)
+    rollout.spec = a_spec(metrics=Metrics(prometheus_url="http://p", preflight_span=span))
+    rollout.ready_to_go = False
+    rollout.rounds(8)
+    assert rollout.state.phase is Phase.PREFLIGHT
+    rollout.ready_to_go = True
+    assert rollout.until().phase is Phase.SUCCEEDED
+
+
+def test_a_check_that_fails_for_the_preflights_span_halts(rollout):
+    span = timedelta(seconds=12)
+    rollout.spec = a_spec(metrics=Metrics(prometheus_url="http://p", preflight_span=span))
+    rollout.ready_to_go = False
+    rollout.rounds(20)
+    assert rollout.state.phase is Phase.HALTED
     assert rollout.changes == []
 
 
@@ -105,6 +127,7 @@ def test_the_watch_window_compares_with_the_minutes_in_which_stable_served(rollo
     watched = windows[-1]
     assert watched.stable_since is not None
     assert watched.stable_until is not None
+    assert watched.stable_since == windows[0].since  # of all steps, not of the last one alone
     assert watched.stable_since < watched.stable_until < watched.since
 
 

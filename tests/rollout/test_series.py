@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwcp_ml.rollout.histograms import bounds_of, distribution_of, quantile_blocks
@@ -35,6 +35,7 @@ def test_a_pod_first_seen_in_the_window_does_not_count_what_came_before():
     assert gained(series([0, 1, 1, 1]), series([500, 510], at=[20, 30], pod="q")) == 11
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=2, max_size=30), st.sets(st.integers(1, 29)))
 def test_restarts_never_make_the_gain_negative_or_too_large(steps, restarts):
     total, values, truth = 0, [], 0

@@ -94,7 +94,7 @@ async def run_file(
     """Drive the rollout of a file to its end; the state file lets a killed run be taken up.
 
     Raises:
-        RolloutError: the manifest cannot be read, or its service's mode cannot be driven.
+        RolloutError: the manifest cannot be read.
     """
     import asyncio
 

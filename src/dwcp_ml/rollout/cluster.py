@@ -63,6 +63,18 @@ def told_apart() -> Iterator[None]:
         raise UnreachableError(f"the API server cannot be reached: {error}") from error
 
 
+@contextmanager
+def raced() -> Iterator[None]:
+    """The same for a write to what was read: if it is gone now, the race is lost."""
+    try:
+        with told_apart():
+            yield
+    except RefusedError as error:
+        if getattr(error.__cause__, "status", None) == 404:
+            raise RaceLostError(str(error)) from error
+        raise
+
+
 def reason(error: Any) -> str:
     """The message of a Status object in an ApiException, or its plain reason."""
     import json
@@ -137,12 +149,16 @@ class Cluster:
         return made
 
     def patch(self, kind: Kind, name: str, resource_version: str, changes: list[Object]) -> None:
-        """Apply JSON patch operations if the object is still the one that was read."""
+        """Apply JSON patch operations if the object is still the one that was read.
+
+        Raises:
+            RaceLostError: it is another one, or gone.
+        """
         test = {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version}
         place = (
             f"/apis/{kind.group}/{kind.version}/namespaces/{self.namespace}/{kind.plural}/{name}"
         )
-        with told_apart():
+        with raced():
             # The generated method for custom objects sends a list as a merge patch.
             self._objects.api_client.call_api(
                 place,
@@ -159,7 +175,7 @@ class Cluster:
 
     def replace_status(self, kind: Kind, body: Mapping[str, Any]) -> Object:
         """Write the status of an object that still has its resourceVersion."""
-        with told_apart():
+        with raced():
             written: Object = self._objects.replace_namespaced_custom_object_status(
                 kind.group,
                 kind.version,

@@ -12,7 +12,7 @@ from dwcp_ml.rollout.start import open_question, said
 from dwcp_ml.rollout.state import Phase, RolloutState
 from dwcp_ml.rollout.step import Look, Result, abort, go, hold, late
 from dwcp_ml.rollout.steps import enter_promotion, next_step
-from dwcp_ml.rollout.target import failure, is_ready, is_target, merged
+from dwcp_ml.rollout.target import because, failure, is_ready, is_target, merged
 
 
 def dark(look: Look, state: RolloutState) -> Result:
@@ -33,7 +33,8 @@ def dark(look: Look, state: RolloutState) -> Result:
     if view.percent != 0:
         return hold(state, "to 0 %", SetPercent(0, view.resource_version))
     if state.canary is None:
-        return hold(replace(state, applied_first=None), "waiting for the target's revision")
+        why = f"waiting for the target's revision{because(view)}"
+        return hold(replace(state, applied_first=None), why)
     state, done = confirmed(look, state, not_in_place(view, state.canary, state.stable, 0))
     if not done:
         return hold(state)

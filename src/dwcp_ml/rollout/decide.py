@@ -15,12 +15,13 @@ from dwcp_ml.rollout.actions import Action, Event
 from dwcp_ml.rollout.dark import dark, verifying
 from dwcp_ml.rollout.needs import needs
 from dwcp_ml.rollout.observation import Observation
-from dwcp_ml.rollout.orders import edited, obeyed
+from dwcp_ml.rollout.orders import UNTOUCHED, edited, obeyed
 from dwcp_ml.rollout.spec import RolloutSpec
 from dwcp_ml.rollout.start import pending, preflight
 from dwcp_ml.rollout.state import TERMINAL, Phase, RolloutState
-from dwcp_ml.rollout.step import Look, Result, abort, clip, hold, late, noted
+from dwcp_ml.rollout.step import Look, Result, abort, clip, go, hold, late, noted
 from dwcp_ml.rollout.steps import progressing, promoting, watching
+from dwcp_ml.rollout.target import target_digest
 from dwcp_ml.rollout.way_back import aborting
 
 __all__ = ["decide", "needs"]
@@ -57,8 +58,8 @@ def decide(
     if state.phase_since is None:
         state = replace(state, phase_since=now)
     actions, state = obeyed(look, state)
-    if observation.unreachable is not None:
-        more, state = _unreachable(look, state)
+    if observation.unreachable is not None or observation.undrivable is not None:
+        more, state = _unseen(look, state)
         return (*actions, *more), state
     state = _paused(look, state)
     change = edited(look, state)
@@ -102,11 +103,15 @@ def _paused(look: Look, state: RolloutState) -> RolloutState:
     )
 
 
-def _unreachable(look: Look, state: RolloutState) -> Result:
+def _unseen(look: Look, state: RolloutState) -> Result:
     """Nothing can be done; a way back that is blocked calls a person once."""
     if state.phase in TERMINAL:
         return (), state
-    why = f"the API server cannot be asked: {look.seen.unreachable}"
+    why = look.seen.undrivable or f"the API server cannot be asked: {look.seen.unreachable}"
+    if look.seen.undrivable and state.phase in UNTOUCHED:
+        digest = target_digest(look.spec.target)
+        told = f"{why}; nothing was touched"
+        return go(look, state, Phase.HALTED, told, target_digest=digest)
     blocked = state.phase is Phase.ABORTING and not state.stuck
     if blocked and late(look, state, look.spec.strategy.apply_deadline):
         event = Event("Warning", "Stuck", clip(f"rollback is blocked: {why}"), "halted")

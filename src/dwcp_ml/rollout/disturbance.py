@@ -66,6 +66,7 @@ def _restart(look: Look, state: RolloutState, why: str) -> Result:
         gates=(),
         fingerprint=view.fingerprint,
         promote_by=None,  # what was promoted by hand was another revision
+        baseline_since=None,  # what serves as stable may be another one too
     )
     if state.stable is None:
         return go(look, again, Phase.DARK, why, canary=None)

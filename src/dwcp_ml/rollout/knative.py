@@ -135,6 +135,8 @@ def _traffic(entries: list[Object]) -> dict[str, int]:
 
 def _unsettled(service: Object, knative: Object | None) -> str:
     """Why a look cannot be trusted yet, '' where it can (KServe's own Ready lags and flickers)."""
+    if refusal := _reconcile_failure(service):
+        return f"KServe cannot act on the service: {refusal}"
     if knative is None:
         return "the Knative service is not there yet"
     status = knative.get("status") or {}
@@ -152,6 +154,14 @@ def _unsettled(service: Object, knative: Object | None) -> str:
     transition = ((service.get("status") or {}).get("modelStatus") or {}).get("transitionStatus")
     if transition not in (None, "UpToDate"):
         return f"KServe's transition is {transition}"
+    return ""
+
+
+def _reconcile_failure(service: Object) -> str:
+    """What KServe says when the API server refuses what it makes of a service."""
+    for entry in (service.get("status") or {}).get("conditions") or []:
+        if entry.get("type") == "PredictorReady" and entry.get("reason") == "ReconcileFailed":
+            return " ".join(str(entry.get("message", "")).split())[:300]
     return ""
 
 

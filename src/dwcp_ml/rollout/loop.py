@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
+from dwcp_ml.errors import RolloutError
 from dwcp_ml.rollout.actions import Change, Event
 from dwcp_ml.rollout.cluster import RaceLostError, RefusedError, UnreachableError
 from dwcp_ml.rollout.decide import decide, needs
@@ -56,7 +57,7 @@ class Watch(Protocol):
         ...
 
     def problem(self, record: Record, kind: str, text: str) -> None:
-        """The API server could not be asked, refused, or a race was lost."""
+        """The API server could not be asked, refused, a race was lost, or nothing can be driven."""
         ...
 
 
@@ -99,10 +100,9 @@ class Loop:
     async def _step(self, record: Record) -> tuple[RolloutState, float]:
         import asyncio
 
-        adapter = self.adapter_for(record.spec)
         wanted = needs(record.spec, record.state, self.clock())
-        seen = await asyncio.to_thread(self._look, record, adapter)
-        if seen.unreachable is None:
+        adapter, seen = await asyncio.to_thread(self._look, record)
+        if adapter is not None and seen.unreachable is None and seen.undrivable is None:
             seen = await self.measure(record.spec, wanted, seen, adapter)
         actions, state = decide(record.spec, record.state, seen, self.clock())
         for action in actions:
@@ -111,7 +111,7 @@ class Loop:
         if state != record.state:
             record = await asyncio.to_thread(self.store.save, record, state)
         for action in actions:
-            if not isinstance(action, Event):
+            if not isinstance(action, Event) and adapter is not None:
                 await asyncio.to_thread(self._change, record, adapter, action)
         self.watch.round(record, seen)
         return state, IDLE_S if state.phase in TERMINAL else ACTIVE_S
@@ -120,12 +120,18 @@ class Loop:
         """Stop measuring."""
         self.measure.close()
 
-    def _look(self, record: Record, adapter: Adapter) -> Observation:
+    def _look(self, record: Record) -> tuple[Adapter | None, Observation]:
+        adapter = None
         try:
-            return Observation(adapter.view(), refused=self._refused)
+            adapter = self.adapter_for(record.spec)
+            return adapter, Observation(adapter.view(), refused=self._refused)
         except (UnreachableError, RefusedError) as error:
             self.watch.problem(record, "unreachable", str(error))
-            return Observation(None, unreachable=str(error))
+            return adapter, Observation(None, unreachable=str(error))
+        except RolloutError as error:
+            if record.state.phase not in TERMINAL:
+                self.watch.problem(record, "undrivable", str(error))
+            return adapter, Observation(None, undrivable=str(error))
 
     def _tell(self, record: Record, event: Event) -> None:
         with suppress(UnreachableError):
@@ -140,7 +146,7 @@ class Loop:
             self.watch.problem(record, "race", str(error))
         except UnreachableError as error:
             self.watch.problem(record, "unreachable", str(error))
-        except RefusedError as error:
+        except (RefusedError, RolloutError) as error:
             self._refused = str(error)
             self.watch.problem(record, "refused", str(error))
 

@@ -24,28 +24,34 @@ ANNOTATION = "serving.kserve.io/deploymentMode"
 
 
 def adapter_for(cluster: Cluster, spec: RolloutSpec) -> Adapter:
-    """The adapter for ``spec.mode``, or for the mode that the service is found in.
+    """The adapter for the mode that the service is found in, else for ``spec.mode``.
 
     Raises:
-        RolloutError: the mode is one that nothing here can split traffic in.
+        RolloutError: the mode is one that nothing here can split traffic in, or another one than
+            the spec says.
         UnreachableError: the API server could not be asked.
     """
-    mode = spec.mode if spec.mode != "Auto" else _found(cluster, spec)
-    if mode == "Standard":
+    found = _found(cluster, spec)
+    if found is not None and spec.mode not in ("Auto", found):
+        raise RolloutError(
+            f"InferenceService {spec.inference_service} runs in mode {found}, "
+            f"and spec.mode says {spec.mode}"
+        )
+    if (found or spec.mode) == "Standard":
         from dwcp_ml.rollout.standard import StandardAdapter
 
         return StandardAdapter(cluster, spec.inference_service, spec.template)
     return KnativeAdapter(cluster, spec.inference_service, spec.template)
 
 
-def _found(cluster: Cluster, spec: RolloutSpec) -> str:
+def _found(cluster: Cluster, spec: RolloutSpec) -> str | None:
     service = cluster.get(INFERENCE_SERVICE, spec.inference_service)
     if service is None:
-        return "Knative"
+        return None
     notes = service["metadata"].get("annotations") or {}
     said = notes.get(ANNOTATION) or (service.get("status") or {}).get("deploymentMode")
     if said is None:
-        return "Knative"
+        return None
     if said not in NAMES:
         raise RolloutError(
             f"InferenceService {spec.inference_service} runs in mode {said}, whose traffic cannot "

@@ -88,7 +88,8 @@ class Observation:
     """One look at the world.
 
     ``view`` is None when the InferenceService does not exist, or, with ``unreachable`` set, when
-    the API server could not be asked. Measurements are None when they were not asked for
+    the API server could not be asked, or, with ``undrivable`` set, when nothing here can split the
+    traffic of what is there. Measurements are None when they were not asked for
     (see ``needs``). ``refused`` is what the API server said when it refused the last change.
     """
 
@@ -99,6 +100,7 @@ class Observation:
     verification: tuple[Check, ...] | None = None
     gates: tuple[GateResult, ...] | None = None
     answered: Answered | None = None
+    undrivable: str | None = None
 
 
 @dataclass(frozen=True)

@@ -163,6 +163,7 @@ def _settings() -> Any:
     settings.persistence.finalizer = FINALIZER
     settings.posting.enabled = False  # events are ours
     settings.scanning.disabled = True  # the kind is known; no right to list all kinds is needed
+    settings.background.cancellation_polling = 2  # or a deleted rollout stays for a minute
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.networking.request_timeout = 15

@@ -31,11 +31,14 @@ def _of_pod(pod: Any) -> str | None:
         if entry.type == "PodScheduled" and entry.status == "False":
             return f"not scheduled: {entry.message}"
     statuses = [*(pod.status.init_container_statuses or [])]
-    statuses += pod.status.container_statuses or []
-    for status in statuses:
+    own = pod.status.container_statuses or []
+    for status in [*statuses, *own]:
         found = _of_container(status)
         if found:
             return f"container {status.name}: {found}"
+    if any(one.state and one.state.running and not one.ready for one in own):
+        # Which one is no news: Knative's proxy asks the model, and is the one that is not ready.
+        return "its containers run, but the readiness probe does not pass"
     return None
 
 

@@ -2,7 +2,8 @@
 
 KServe 0.20 writes no weights for a canary in this mode. So the canary is a second
 InferenceService, NAME-canary, and an HTTPRoute called NAME splits between the two. The route
-remembers, in two annotations, the percent asked for and the revision that was rolled out last.
+remembers, in two annotations, the percent asked for and, while the stable side takes the canary's
+model over, the revision that it ran before.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from urllib.parse import urlsplit
 
 from dwcp_ml.errors import RolloutError
 from dwcp_ml.rollout.actions import Change, Create, Deploy, Finish
-from dwcp_ml.rollout.adapter import Hosts
+from dwcp_ml.rollout.adapter import Hosts, digest
 from dwcp_ml.rollout.cluster import (
     DEPLOYMENT,
     HTTP_ROUTE,
     INFERENCE_SERVICE,
     Cluster,
+    Kind,
     Object,
     RaceLostError,
 )
@@ -27,14 +29,19 @@ from dwcp_ml.rollout.standard_view import (
     PERCENT,
     ROLLED_OUT,
     Side,
+    away,
+    finishing,
     notes_of,
     pair_view,
-    revision_name,
     route_unsettled,
+    undrivable,
     versions,
 )
 
 MODE = {"serving.kserve.io/deploymentMode": "Standard"}
+# Without it KServe makes a route of its own, called as ours is.
+NO_ROUTE = {"networking.kserve.io/visibility": "cluster-local"}
+SERVING_RUNTIME = Kind("serving.kserve.io", "v1alpha1", "servingruntimes")
 
 
 class StandardAdapter:
@@ -67,9 +74,7 @@ class StandardAdapter:
             public=next(iter(route["spec"].get("hostnames") or []), ""),
             canary=_host((canary or stable).service),
             stable=_host(stable.service),
-            labels={
-                revision_name(side): side.label for side in (stable, canary) if side is not None
-            },
+            labels={side.revision: side.label for side in (stable, canary) if side is not None},
         )
         return pair_view(stable, canary, route)
 
@@ -80,7 +85,7 @@ class StandardAdapter:
     def apply(self, change: Change) -> None:
         """See ``Adapter.apply``."""
         if isinstance(change, Create):
-            self._create(self._name, self._template or {}, change.model, {}, MODE)
+            self._first(change.model)
             return
         stable, canary, route = self._observed(change.resource_version)
         if isinstance(change, Deploy):
@@ -96,36 +101,47 @@ class StandardAdapter:
             raise RaceLostError("one of the pair or its route changed since it was observed")
         return stable, canary, route
 
+    def _first(self, model: Mapping[str, Any]) -> None:
+        if self._template is None:
+            raise RolloutError(
+                f"there is no InferenceService {self._name} and spec.template is not given"
+            )
+        self._route()
+        self._create(self._name, self._template, model, NO_ROUTE, MODE)
+
     def _deploy(
         self, stable: Side, canary: Side | None, route: Object, model: Mapping[str, Any]
     ) -> None:
-        """Put a model on the canary side; the stable model back is the canary side away."""
-        if notes_of(route).get(PERCENT) != "0":
+        """Put a model on the canary side; the stable model back is the canary side away.
+
+        One move a call, as in ``_finish``; the next look asks for the next one.
+        """
+        if notes_of(route).get(PERCENT) != "0" or away(stable, route):
             self._split(route, 0, canary)
-            raise RaceLostError("the canary's traffic goes first")
-        if model == stable.model:
+        elif model == stable.model:
             self._cluster.delete(INFERENCE_SERVICE, self._other)
         elif canary is None:
             meta = stable.service["metadata"]
             labels, notes = meta.get("labels") or {}, meta.get("annotations") or {}
             self._create(self._other, stable.service["spec"], model, labels, notes)
-        else:
+        elif not canary.leaving:
             self._put(canary, model)
 
     def _finish(self, stable: Side, canary: Side | None, route: Object) -> None:
-        """Move the target onto the stable side while the canary side serves; one move a call."""
-        if canary is not None and stable.model != canary.model:
-            self._put(stable, canary.model)
+        """Move the canary's model onto the stable side while the canary side serves."""
+        if canary is None:
+            return
+        if not finishing(stable, canary):
+            if notes_of(route).get(ROLLED_OUT) != stable.revision:
+                self._patch_route(route, None, {ROLLED_OUT: stable.revision})
+            else:
+                self._put(stable, canary.model)
         elif stable.unsettled:
             return
-        elif canary is not None and len(route["spec"]["rules"][0]["backendRefs"]) > 1:
+        elif away(stable, route):
             self._patch_route(route, [_backend(self._name, 100)], {})
-        elif canary is not None and not route_unsettled(route):
+        elif not route_unsettled(route):
             self._cluster.delete(INFERENCE_SERVICE, self._other)
-        elif canary is None:
-            self._patch_route(
-                route, [_backend(self._name, 100)], {ROLLED_OUT: revision_name(stable)}
-            )
 
     def _split(self, route: Object, percent: int, canary: Side | None) -> None:
         backends = [_backend(self._name, 100 - percent)]
@@ -135,15 +151,15 @@ class StandardAdapter:
             backends.append(_backend(self._other, percent))
         self._patch_route(route, backends, {PERCENT: str(percent)})
 
-    def _patch_route(self, route: Object, backends: list[Object], notes: Mapping[str, str]) -> None:
+    def _patch_route(
+        self, route: Object, backends: list[Object] | None, notes: Mapping[str, str]
+    ) -> None:
         changes: list[Object] = [
-            {"op": "add", "path": "/spec/rules/0/backendRefs", "value": backends},
-            {
-                "op": "add",
-                "path": "/metadata/annotations",
-                "value": {**notes_of(route), **notes},
-            },
+            {"op": "add", "path": "/metadata/annotations", "value": {**notes_of(route), **notes}}
         ]
+        if backends is not None:
+            where = "/spec/rules/0/backendRefs"
+            changes.append({"op": "add", "path": where, "value": backends})
         version = route["metadata"]["resourceVersion"]
         self._cluster.patch(HTTP_ROUTE, self._name, version, changes)
 
@@ -183,7 +199,14 @@ class StandardAdapter:
             return None
         selector = f"serving.kserve.io/inferenceservice={name}"
         deployment = self._cluster.get(DEPLOYMENT, f"{name}-predictor")
-        return Side(service, deployment, self._cluster.pods(selector))
+        return Side(service, deployment, self._cluster.pods(selector), self._runtime(service))
+
+    def _runtime(self, service: Object) -> str:
+        """What the pods are made of besides: an edit of it makes other ones, as of the service."""
+        given = service["spec"]["predictor"].get("model", {}).get("runtime")
+        name = given or (service.get("status") or {}).get("servingRuntimeName")
+        found = self._cluster.get(SERVING_RUNTIME, name) if name else None
+        return digest(found["spec"]) if found is not None else ""
 
     def _route(self) -> Object:
         route = self._cluster.get(HTTP_ROUTE, self._name)
@@ -192,6 +215,8 @@ class StandardAdapter:
                 f"Standard mode splits by an HTTPRoute called {self._name}, which is not there; "
                 "manifests/overlays/standard shows one"
             )
+        if why := undrivable(route):
+            raise RolloutError(why)
         return route
 
 

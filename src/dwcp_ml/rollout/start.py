@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from dwcp_ml.rollout.applied import shares
 from dwcp_ml.rollout.observation import Check, ServiceView
@@ -38,7 +39,9 @@ def preflight(look: Look, state: RolloutState) -> Result:
     if checks is not None:
         state = replace(state, last_look=look.now)
     if failed := said(checks, False):
-        return go(look, state, Phase.HALTED, f"preflight failed, nothing was touched: {failed}")
+        if late(look, state, _patience(look)):
+            return go(look, state, Phase.HALTED, f"preflight failed, nothing was touched: {failed}")
+        return hold(state, f"not yet: {failed}")
     obstacle = _obstacle(look, state)
     why = obstacle or open_question(checks)
     if not why and look.spec.paused:
@@ -46,9 +49,16 @@ def preflight(look: Look, state: RolloutState) -> Result:
     if not why:
         return _begin(look, state)
     limit = look.spec.strategy.ready_deadline * (2 if _unserved(view) else 1)
+    told = why if obstacle or checks is not None else state.why  # what was said at the last look
     if late(look, state, limit) and not look.spec.paused:
-        return go(look, state, Phase.HALTED, f"preflight did not pass, nothing was touched: {why}")
-    return hold(state, why if obstacle or checks is not None else None)
+        return go(look, state, Phase.HALTED, f"preflight did not pass, nothing was touched: {told}")
+    return hold(state, told)
+
+
+def _patience(look: Look) -> timedelta:
+    """A service that has just started is not in Prometheus yet; a wrong name never will be."""
+    metrics = look.spec.metrics
+    return timedelta(0) if metrics is None else metrics.preflight_span
 
 
 def said(checks: tuple[Check, ...] | None, passed: bool | None) -> str:

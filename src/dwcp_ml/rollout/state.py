@@ -100,7 +100,8 @@ class RolloutState:
         analysis_since: start of the minutes that the gates compare, None before applied.
         last_look: when gates, verification or preflight were last asked.
         looks: analyses made at this step, for the correction of repeated looks.
-        baseline_since: start of the minutes whose figures of stable the watch window compares with.
+        baseline_since: start of the minutes whose figures of stable the watch window compares with:
+            when the first step was in place.
         baseline_until: their end.
         restarts: how often someone else's change made the analysis start again.
         abort_step: while Aborting.

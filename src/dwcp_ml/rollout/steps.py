@@ -24,8 +24,11 @@ def next_step(look: Look, state: RolloutState, why: str) -> Result:
 
 
 def enter_promotion(look: Look, state: RolloutState, why: str) -> Result:
-    """All traffic for the canary; remember the minutes in which stable was last to be seen."""
-    since = state.analysis_since or look.now - look.spec.strategy.step_duration
+    """All traffic for the canary; remember the minutes in which stable was last to be seen.
+
+    Those of all steps: the last one alone may be too short for what is scraped twice a minute.
+    """
+    since = state.baseline_since or look.now - look.spec.strategy.step_duration
     return go(
         look,
         state,
@@ -91,7 +94,8 @@ def _apply(look: Look, state: RolloutState) -> Result:
     why = not_in_place(look.view, state.canary or "", state.stable, state.percent)
     state, done = confirmed(look, state, why)
     if done:
-        applied = replace(state, applied=True, analysis_since=look.now)
+        baseline = state.baseline_since or look.now
+        applied = replace(state, applied=True, analysis_since=look.now, baseline_since=baseline)
         return hold(applied, f"{state.percent} % is in place; the gates are watched")
     if late(look, state, look.spec.strategy.apply_deadline):
         return abort(look, state, f"{state.percent} % was not in place in time: {state.why}")

@@ -48,3 +48,8 @@ def failure(view: ServiceView, revision: str | None) -> str:
     """`` (why its pods do not come up)``, or nothing."""
     found = view.revisions.get(revision or "")
     return f" ({found.failure})" if found is not None and found.failure else ""
+
+
+def because(view: ServiceView) -> str:
+    """``: why the controllers have not acted yet``, or nothing."""
+    return f": {view.unsettled_why}" if view.unsettled_why else ""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dwcp_ml.rollout.actions import Change, Deploy, Event, SetPercent
+from dwcp_ml.rollout.actions import Change, Deploy, Event, Finish, SetPercent
 from dwcp_ml.rollout.applied import confirmed, shares
 from dwcp_ml.rollout.disturbance import renumbered
 from dwcp_ml.rollout.observation import ServiceView
 from dwcp_ml.rollout.state import AbortStep, Phase, RolloutState
 from dwcp_ml.rollout.step import Look, Result, clip, go, hold, late
-from dwcp_ml.rollout.target import failure, is_ready, made_of
+from dwcp_ml.rollout.target import because, failure, is_ready, made_of
 
 
 def aborting(look: Look, state: RolloutState) -> Result:
@@ -40,18 +40,19 @@ def _cause(state: RolloutState) -> str:
 
 
 def _stay(state: RolloutState, doing: str, change: Change | None = None) -> Result:
-    return hold(state, f"{doing}; {_cause(state)}", change)
+    cause = _cause(state)
+    return hold(state, doing if doing.endswith(cause) else f"{doing}; {cause}", change)
 
 
 def _halt(look: Look, state: RolloutState, why: str) -> Result:
     return go(look, state, Phase.HALTED, f"rollback stopped: {why}; {_cause(state)}")
 
 
-def _wait(look: Look, state: RolloutState, why: str) -> Result:
+def _wait(look: Look, state: RolloutState, why: str, change: Change | None = None) -> Result:
     """Hold until the deadline for a revision, then call a person."""
     if late(look, state, look.spec.strategy.ready_deadline):
         return _halt(look, state, why)
-    return _stay(state, why)
+    return _stay(state, why, change)
 
 
 def _leave(look: Look, state: RolloutState, view: ServiceView) -> Result:
@@ -63,7 +64,8 @@ def _leave(look: Look, state: RolloutState, view: ServiceView) -> Result:
         # 100 on a promoted revision, which gives the traffic to the one before it.
         if view.percent != 0:
             return _to_zero(look, state, view)
-        return _wait(look, state, "KServe has not acted on the target, which gets 0 % when it does")
+        why = "KServe has not acted on the target, which gets 0 % when it does"
+        return _wait(look, state, f"{why}{because(view)}")
     base = _base(view, state)
     if base is None:
         return _restore(look, state, view)
@@ -81,6 +83,8 @@ def _leave(look: Look, state: RolloutState, view: ServiceView) -> Result:
 
 def _base(view: ServiceView, state: RolloutState) -> str | None:
     """The revision that gets everything at 0 %; None where 0 % takes nothing from the canary."""
+    if not view.self_promoting and view.rolled_out not in view.revisions:
+        return None  # the stable side holds the target already: it has taken it over
     if view.rolled_out != view.latest_created:
         return view.rolled_out
     moves_back = view.latest_ready == view.latest_created and view.previous == state.stable
@@ -164,7 +168,7 @@ def _come_back(look: Look, state: RolloutState, view: ServiceView) -> Result:
 def _waiting_for(view: ServiceView, own: bool) -> str:
     if own and not is_ready(view, view.latest_created):
         return f": {view.latest_created} is not ready{failure(view, view.latest_created)}"
-    return f": {view.unsettled_why}" if view.unsettled_why else ""
+    return because(view)
 
 
 def _full(look: Look, state: RolloutState, view: ServiceView) -> Result:
@@ -180,7 +184,11 @@ def _full(look: Look, state: RolloutState, view: ServiceView) -> Result:
 def _everything(look: Look, state: RolloutState, view: ServiceView) -> Result:
     newest = state.restored or ""
     why = ""
-    if view.rolled_out != newest or {n for n, part in view.traffic.items() if part} != {newest}:
+    everything = {n for n, part in view.traffic.items() if part} == {newest}
+    if everything and view.rolled_out != newest and not view.self_promoting:
+        doing = f"{newest} serves everything; the stable side takes it over"
+        return _wait(look, state, doing, Finish(view.resource_version))
+    if view.rolled_out != newest or not everything:
         why = f"traffic is still split: {shares(view.traffic)}"
     state, done = confirmed(look, state, why)
     if not done:

@@ -1,7 +1,8 @@
 """A V2 model server that misbehaves as its model folder says; the image of the rollout's tests.
 
 /mnt/models/behaviour.json: {"value": 1.0, "error_percent": 0, "delay_ms": 0, "nan": false,
-"crash": false, "ready": true}. Standard library only; metrics have the names of `dwcp serve`.
+"constant": false, "crash": false, "ready": true}. Standard library only; metrics have the names
+of `dwcp serve`.
 """
 
 import json
@@ -14,8 +15,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 BEHAVIOUR = json.loads(Path("/mnt/models/behaviour.json").read_text())
-REVISION = os.environ.get("DWCP_REVISION") or os.environ.get("K_REVISION", "")
-CODES, BOUNDS = ("200", "400", "500"), (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0)
+OWN = os.environ.get("DWCP_REVISION", "")
+REVISION = OWN or os.environ.get("K_REVISION", "")
+# A Knative revision is a label of the target; `dwcp serve` names any other one itself.
+LABELS = 'model="m"' + (f',revision="{OWN}"' if OWN else "")
+CODES = ("200", "400", "500")
+BOUNDS = tuple(0.0001 * 1.5**i for i in range(24))  # up to a second
 SCORES = (0.1, 0.2, 0.5, 0.8, 0.9, 1.0, 1.1, 1.2, 1.5, 2.0, 5.0)
 LOCK = threading.Lock()
 COUNT = dict.fromkeys(CODES, 0)
@@ -31,16 +36,16 @@ def histogram(name, bounds, counts, total):
     lines, running = [f"# TYPE {name} histogram"], 0
     for bound, count in zip([*bounds, "+Inf"], counts, strict=True):
         running += count
-        lines.append(f'{name}_bucket{{model="m",le="{bound}"}} {running}')
-    return [*lines, f'{name}_count{{model="m"}} {running}', f'{name}_sum{{model="m"}} {total}']
+        lines.append(f'{name}_bucket{{{LABELS},le="{bound}"}} {running}')
+    return [*lines, f"{name}_count{{{LABELS}}} {running}", f"{name}_sum{{{LABELS}}} {total}"]
 
 
 def metrics():
     with LOCK:
         lines = ["# TYPE dwcp_requests_total counter"]
-        lines += [f'dwcp_requests_total{{model="m",code="{c}"}} {n}' for c, n in COUNT.items()]
+        lines += [f'dwcp_requests_total{{{LABELS},code="{c}"}} {n}' for c, n in COUNT.items()]
         lines += ["# TYPE dwcp_rejected_inputs_total counter"]
-        lines += [f'dwcp_rejected_inputs_total{{model="m",reason="tensor"}} {REJECTED[0]}']
+        lines += [f'dwcp_rejected_inputs_total{{{LABELS},reason="tensor"}} {REJECTED[0]}']
         lines += histogram("dwcp_request_seconds", BOUNDS, TIMES, SUM[0])
         lines += histogram("dwcp_model_score", SCORES, VALUES, SUM[1])
     return "\n".join(lines) + "\n"
@@ -49,7 +54,7 @@ def metrics():
 def answer(request):
     rows = request["inputs"][0]["shape"][0]
     draw = BEHAVIOUR.get("value", 1.0)
-    spread = 0.0 if BEHAVIOUR.get("constant") else 0.05
+    spread = 0.0 if BEHAVIOUR.get("constant") else 1.0
     data = request["inputs"][0]["data"]
     values = [draw + spread * (float(data[i]) - 0.5) for i in range(rows)]
     if BEHAVIOUR.get("nan"):
@@ -59,6 +64,7 @@ def answer(request):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or the body waits 40 ms for the acknowledged headers
 
     def log_message(self, *words):
         pass

@@ -1,24 +1,22 @@
-"""A service under test, load on it, and an operator to kill: all real, on KUBECONFIG's cluster."""
+"""A service under test, its models and its rollout: all real, on KUBECONFIG's cluster."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import signal
 import subprocess
-import sys
 import tarfile
-import threading
 import time
 from collections import Counter
+from functools import cache
 from pathlib import Path
-
-import httpx
 
 HERE = Path(__file__).parent
 HOME = Path(os.environ.get("CLUSTER_HOME", Path.home() / ".cache/test-cluster"))
-NAMESPACE = "models"
+READY = "models"  # a namespace whose service account may read the store
+# Of this process alone: several may run at once, and a namespace takes minutes to go.
+NAMESPACE = f"rollout-{os.environ.get('PYTEST_XDIST_WORKER', 'tests')}-{os.getpid():x}"
 RUNTIME = "rollout-test"
 
 
@@ -39,6 +37,15 @@ def apply(body):
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(body))
 
 
+def namespace():
+    """Make ours, with the store's credentials."""
+    apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    for kind, name in (("secret", "s3"), ("serviceaccount", "models")):
+        body = json.loads(kubectl("-n", READY, "get", kind, name, "-o", "json"))
+        meta = {k: v for k, v in body["metadata"].items() if k in ("name", "annotations")}
+        apply({**body, "metadata": {**meta, "namespace": NAMESPACE}})
+
+
 def address(namespace, name, port):
     text = kubectl("-n", namespace, "get", "service", name, "-o", "jsonpath={.spec.clusterIP}")
     return f"http://{text}:{port}"
@@ -49,7 +56,7 @@ def until(question, seconds, what):
     while not (answer := question()):
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.3)
+        time.sleep(0.4)
     return answer
 
 
@@ -109,6 +116,19 @@ def runtime(name, server):
     }
 
 
+def asking_for(cpu, server, port=8080):
+    """A runtime whose pod wants so much, beside the model: KServe sets the resources of that."""
+    body = runtime(f"rollout-asks-{cpu}-{port}", server)
+    (own,) = body["spec"]["containers"]
+    if port:  # of two containers, Knative wants to know which one serves
+        own["ports"] = [{"containerPort": port}]
+    beside = {key: own[key] for key in ("image", "securityContext")}
+    beside |= {"name": "beside", "command": ["sleep", "100000"]}
+    beside |= {"resources": {"requests": {"cpu": cpu}}}
+    body["spec"]["containers"].append(beside)
+    return body
+
+
 class Store:
     """The cluster's S3 bucket `models`."""
 
@@ -124,6 +144,13 @@ class Store:
         )
         if "models" not in [b["Name"] for b in self.client.list_buckets()["Buckets"]]:
             self.client.create_bucket(Bucket="models")
+
+    def put_folder(self, name, version, folder):
+        """The files of a folder as a version; returns its storageUri."""
+        key = f"rollout/{name}/{version}/"
+        for file in folder.iterdir():
+            self.client.upload_file(str(file), "models", key + file.name)
+        return f"s3://models/{key}"
 
     def put(self, name, version, **behaviour):
         """A version that behaves so; returns its storageUri."""
@@ -150,10 +177,16 @@ def service(name, uri, annotations=None):
     }
 
 
-REQUEST = {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "FP32", "data": [0.5]}]}
+def request(value):
+    """A V2 body; the server's score rises with ``value``, from 0 to 1."""
+    return {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "FP32", "data": [value]}]}
+
+
+PROBES = [request(round((i + 0.5) / 25, 3)) for i in range(25)]  # as users' requests are spread
+# The pods share two cores with everything else, whose moods a tight latency limit would measure.
 GATES = [
     {"name": "errors", "kind": "error-ratio", "limit": 0.02, "minSamples": 40},
-    {"name": "latency", "kind": "latency", "limit": 3.0, "quantile": 0.5, "minSamples": 40},
+    {"name": "latency", "kind": "latency", "limit": 10.0, "quantile": 0.5, "minSamples": 40},
     {"name": "scores", "kind": "score-distribution", "limit": 0.5, "minSamples": 40},
 ]
 
@@ -165,8 +198,8 @@ def rollout(name, uri, gateway, prometheus, **changes):
         "stepDuration": "10s",
         "analysisInterval": "5s",
         "stepDeadline": "60s",
-        "readyDeadline": "60s",
-        "applyDeadline": "60s",
+        "readyDeadline": "120s",
+        "applyDeadline": "120s",
         "watchWindow": "10s",
         **changes.pop("strategy", {}),
     }
@@ -176,7 +209,7 @@ def rollout(name, uri, gateway, prometheus, **changes):
         "strategy": strategy,
         "gates": GATES,
         "metrics": {"prometheusUrl": prometheus, "staleAfter": "10s", "preflightSpan": "15s"},
-        "prober": {"gateway": gateway, "ratePerS": 20, "requests": [REQUEST], "timeout": "2s"},
+        "prober": {"gateway": gateway, "ratePerS": 20, "requests": PROBES, "timeout": "2s"},
         **changes,
     }
     return {
@@ -187,84 +220,34 @@ def rollout(name, uri, gateway, prometheus, **changes):
     }
 
 
-class Load:
-    """Requests at a steady rate through the public host, counted by revision and by failure."""
+@cache
+def reader():
+    """Asked often, and cheaper than a process of kubectl each time."""
+    from dwcp_ml.rollout.cluster import Cluster, connect
 
-    def __init__(self, gateway, name, rate=50, body=REQUEST):
-        self.url = f"{gateway}/v2/models/{name}/infer"
-        self.headers = {"Host": f"{name}-predictor.{NAMESPACE}.example.com"}
-        self.rate, self.body = rate, body
-        self.answers: list[tuple[float, int, str]] = []
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._main, args=(i,)) for i in range(5)]
-
-    def __enter__(self):
-        self.began = time.time()
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _main(self, index):
-        pause = len(self._threads) / self.rate
-        due = time.monotonic() + index * pause / len(self._threads)
-        with httpx.Client(timeout=10, headers=self.headers, trust_env=False) as client:
-            while not self._stop.wait(max(due - time.monotonic(), 0)):
-                due = max(due + pause, time.monotonic() - 1)
-                at = time.time()
-                try:
-                    answer = client.post(self.url, json=self.body)
-                    seen = (at, answer.status_code, answer.headers.get("x-model-revision", ""))
-                except httpx.HTTPError as error:
-                    seen = (at, 0, type(error).__name__)
-                self.answers.append(seen)
-
-    def failed(self, since=0.0):
-        return [a for a in self.answers if a[0] >= since and a[1] != 200]
-
-    def share(self, revision, since=0.0, until_=float("inf")):
-        """Requests of a revision, and all, in a time span."""
-        inside = [a for a in self.answers if since <= a[0] < until_]
-        return sum(a[2] == revision for a in inside), len(inside)
-
-    def by_revision(self, since=0.0):
-        return Counter(a[2] for a in self.answers if a[0] >= since)
+    connect()
+    return Cluster(NAMESPACE)
 
 
-class Operator:
-    """`dwcp rollout operator` as a process of this machine."""
+def rollout_object(name):
+    from dwcp_ml.rollout.cluster import MODEL_ROLLOUT
 
-    def __init__(self, folder, number=1):
-        self.log = folder / f"operator-{number}-{time.time_ns()}.log"
-        port = 18080 + number * 10 + os.getpid() % 10
-        words = ["rollout", "operator", "--namespace", NAMESPACE, "--lease-namespace", NAMESPACE]
-        words += ["--health", f"http://127.0.0.1:{port}/healthz", "--metrics-port", str(port + 500)]
-        with self.log.open("w") as out:
-            command = [sys.executable, "-m", "dwcp_ml.cli", *words]
-            self.process = subprocess.Popen(command, stdout=out, stderr=out)
-
-    def kill(self, how=signal.SIGKILL):
-        self.process.send_signal(how)
-        self.process.wait(30)
+    return reader().get(MODEL_ROLLOUT, name)
 
 
 def status(name):
-    return (get("modelrollouts.dwcp.io", name) or {}).get("status") or {}
+    return (rollout_object(name) or {}).get("status") or {}
 
 
 def phase(name):
     return status(name).get("phase", "")
 
 
-def ended(name, seconds=240, phases=("Succeeded", "RolledBack", "Halted")):
+def ended(name, seconds=400, phases=("Succeeded", "RolledBack", "Halted")):
     """Wait for an end of the present target; returns the status."""
 
     def question():
-        body = get("modelrollouts.dwcp.io", name)
+        body = rollout_object(name)
         seen = (body or {}).get("status") or {}
         same = seen.get("observedGeneration") == body["metadata"]["generation"]
         return seen if seen.get("phase") in phases and same else None
@@ -279,3 +262,48 @@ def split(name):
     for entry in found:
         shares[entry["revisionName"]] += entry.get("percent") or 0
     return {name: share for name, share in shares.items() if share}
+
+
+def order(name, what, number=1):
+    """What `kubectl dwcp rollout abort` and its like write."""
+    command = {"name": what, "id": f"{what}-{number}", "by": "test", "at": "2025-01-01T00:00:00Z"}
+    patch("modelrollout", name, {"spec": {"command": command}})
+
+
+def patch(kind, name, body):
+    kubectl("-n", NAMESPACE, "patch", kind, name, "--type=merge", "-p", json.dumps(body))
+
+
+def denied(kind, name, body):
+    """Wait until the API server refuses a change, tried without effect."""
+    words = ["-n", NAMESPACE, "patch", kind, name, "--type=merge", "--dry-run=server"]
+
+    def refused():
+        done = subprocess.run(["kubectl", *words, "-p", json.dumps(body)], capture_output=True)
+        return done.returncode != 0
+
+    until(refused, 60, f"{body} is refused")
+
+
+def at(name, *phases, seconds=240):
+    until(lambda: phase(name) in phases, seconds, f"{name} in {phases}")
+
+
+def at_step(name, percent, seconds=240):
+    """Wait until a step is seen in place."""
+
+    def question():
+        seen = status(name)
+        here = seen.get("phase") == "Progressing" and seen.get("percent") == percent
+        return here and seen.get("applied")
+
+    until(question, seconds, f"{name} at {percent} %")
+
+
+def model(name):
+    """storageUri that the service asks for."""
+    return get("isvc", name)["spec"]["predictor"]["model"]["storageUri"]
+
+
+def revision(name, number):
+    return f"{name}-predictor-{number:05}"

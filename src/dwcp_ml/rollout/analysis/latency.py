@@ -21,7 +21,10 @@ from dwcp_ml.rollout.analysis.levels import CONFIDENCE
 from dwcp_ml.rollout.analysis.ranks import Shift, middle, paired_shift, unpaired_shift
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dwcp_ml.rollout.analysis.evidence import Floats
+    from dwcp_ml.rollout.state import Verdict
 
 MAX_BLOCKS = 40
 MIN_BLOCKS = 5  # the fewest whose signed ranks bound anything at CONFIDENCE
@@ -93,22 +96,23 @@ def judge_latency(
 
     Fail: the rank test at ``alpha`` says slower, and the ratio's lower bound is above ``limit``.
     Pass: ``min_samples`` of both sides, and the ratio's upper bound is not above ``limit``.
+    A histogram whose bounds hide the ratio gives only the verdict that they cannot change.
     """
     n = (blocks.canary_n, blocks.stable_n)
     c, s = blocks.canary_s, blocks.stable_s
     name = f"p{100 * quantile:g}"
     if not (np.isfinite(c).all() and np.isfinite(s).all() and (c > 0).all() and (s > 0).all()):
         return Judged("inconclusive", f"{name}: latencies that are no positive numbers", *n)
-    if min(n) < min_samples or min(len(c), len(s)) < MIN_BLOCKS:
+    if min(n) < min_samples:
         return Judged(
             "inconclusive",
             f"{name}: {n[0]} requests of the canary and {n[1]} of stable are too few "
             f"(at least {max(min_samples, MIN_BLOCKS * requests_per_block(quantile))})",
             *n,
         )
-    hidden = _hidden(blocks, name)
-    if hidden is not None:
-        return hidden
+    if min(len(c), len(s)) < MIN_BLOCKS:
+        why = f"{name}: {min(len(c), len(s))} of {MIN_BLOCKS} blocks of time hold enough to compare"
+        return Judged("inconclusive", why, *n)
     shift = _ratio(blocks)
     figures = (*n, shift.estimate, shift.p_above)
     seen = (
@@ -116,9 +120,19 @@ def judge_latency(
         f"stable {1000 * middle(np.sort(s)):.2f} ms in a typical block: "
         f"ratio {shift.estimate:.2f}, {shift.low:.2f} to {shift.high:.2f}, limit {limit:g}"
     )
+    verdict: Verdict = "inconclusive"
     if shift.p_above < alpha and shift.low > limit:
-        return Judged("fail", seen, *figures)
-    return Judged("pass" if shift.high <= limit else "inconclusive", seen, *figures)
+        verdict = "fail"
+    elif shift.high <= limit:
+        verdict = "pass"
+    smaller, greater, where = _hidden(blocks)
+    if (greater and verdict != "fail") or (smaller and verdict != "pass"):
+        why = (
+            f"{name} lies {where} of the histogram, which hides the ratio: "
+            "use the prober or a finer histogram"
+        )
+        return Judged("inconclusive", why, *n)
+    return Judged(verdict, seen, *figures)
 
 
 def _ratio(blocks: BlockQuantiles) -> Shift:
@@ -128,22 +142,22 @@ def _ratio(blocks: BlockQuantiles) -> Shift:
     return Shift(low, mid, high, shift.p_above)
 
 
-def _hidden(blocks: BlockQuantiles, name: str) -> Judged | None:
-    """A histogram whose bounds hide the ratio says nothing."""
-    for word, at, outside in (
-        ("below the first bound", blocks.floor_s, np.less_equal),
-        ("above the last bound", blocks.ceiling_s, np.greater_equal),
-    ):
-        sides = (blocks.canary_s, blocks.stable_s)
-        if any(2 * np.count_nonzero(outside(side, at)) > len(side) for side in sides):
-            return Judged(
-                "inconclusive",
-                f"{name} lies {word} of the histogram, {at:g} s, which hides the ratio: "
-                "use the prober or a finer histogram",
-                blocks.canary_n,
-                blocks.stable_n,
-            )
-    return None
+def _hidden(blocks: BlockQuantiles) -> tuple[bool, bool, str]:
+    """Whether the true ratio may be smaller, or greater, than the one that a histogram shows.
+
+    Outside of its bounds a histogram shows the bound. A stable that lies below the first bound
+    leaves a canary far above it slow all the same: only a pass is in doubt then.
+    """
+
+    def most(side: Floats, beyond: Callable[[Floats, float], Floats], at_s: float) -> bool:
+        return bool(2 * np.count_nonzero(beyond(side, at_s)) > len(side))
+
+    c, s, floor_s, ceiling_s = blocks.canary_s, blocks.stable_s, blocks.floor_s, blocks.ceiling_s
+    low = most(c, np.less_equal, floor_s), most(s, np.less_equal, floor_s)
+    high = most(c, np.greater_equal, ceiling_s), most(s, np.greater_equal, ceiling_s)
+    where = f"below the first bound, {floor_s:g} s," if any(low) else ""
+    where = where or f"above the last bound, {ceiling_s:g} s,"
+    return low[0] or high[1], low[1] or high[0], where
 
 
 def _steps(at_s: Floats, length_s: float) -> Floats:
