@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import onnx
 import pytest
-import rollout_cluster as rc
+import rollout_load
 import yaml
 from live_cluster import MANIFESTS, NAMESPACE, address, get, kubectl, until
 from live_way import BUCKET, dwcp
@@ -42,7 +42,7 @@ def requests(service):
     return yaml.safe_load(shipped.read_text())["prober"]["requests"]
 
 
-class Load(rc.Load):
+class Load(rollout_load.Load):
     """50 requests a second to a service of `local`."""
 
     def __init__(self, service):
