@@ -1,8 +1,7 @@
 """The API server, KServe in Standard mode and a gateway as far as the adapter meets them.
 
-As seen on a real cluster (KServe 0.20, Contour): KServe writes observedGeneration after it has
-changed the Deployment; a Deployment replaces its pods one by one and keeps the old ones until the
-new ones are ready; a gateway splits as it saw the route last.
+As seen on a real cluster (KServe 0.20, Contour): a Deployment replaces its pods one by one and
+keeps the old ones until the new ones are ready; a gateway splits as it saw the route last.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def service(name: str, model: Object, **meta: Any) -> Object:
     return {
         "metadata": {"name": name, "uid": name, "generation": 1, **meta},
         "spec": {"predictor": {"model": dict(model), "minReplicas": 1}},
-        "status": {"observedGeneration": 1, "url": f"http://{name}-models.example.com"},
+        "status": {"url": f"http://{name}-models.example.com"},
     }
 
 
@@ -167,7 +166,7 @@ class Pair:
                 found["spec"]["template"]["metadata"]["annotations"][URI] = uri
                 found["metadata"]["generation"] += 1
             host = f"http://{name}-models.example.com"
-            body["status"] = {"observedGeneration": body["metadata"]["generation"], "url": host}
+            body["status"] = {"url": host}
 
     def kubelet(self) -> None:
         """Deployments move one pod on: a new one is ready, or an old one goes."""

@@ -63,11 +63,11 @@ class Side:
     @property
     def unsettled(self) -> str:
         """Why it does not run what its spec says, and nothing else, yet; '' where it does."""
-        meta, status = self.service["metadata"], self.service.get("status") or {}
-        # KServe writes it after it has passed the spec on; a change of the runtime's name alone
-        # is seen nowhere else.
-        if status.get("observedGeneration", meta["generation"]) != meta["generation"]:
-            return f"KServe has not seen {self.name}'s newest generation"
+        # observedGeneration is the Deployment's here: a runtime's name alone is seen in this only.
+        status = self.service.get("status") or {}
+        runs = status.get("servingRuntimeName") or status.get("clusterServingRuntimeName")
+        if runs and self.model.get("runtime", runs) != runs:
+            return f"KServe still runs {self.name} with {runs}"
         if self._other_model or self.deployment is None:
             return self._other_model
         meta, status = self.deployment["metadata"], self.deployment.get("status") or {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -69,17 +70,21 @@ def cause(status):
     return lines[-1]["why"]
 
 
+FIRST = """Written by the tests in tests/cluster/rollout on {cluster}.
+Every fault is made for real, while users send 50 requests a second through the gateway.
+Steps are 1, 10 and 50 %, and the clocks are short: 10 s a step, a look every 5 s,
+deadlines of one or two minutes. The model server is a small one that misbehaves as it is told,
+except for the wrong signature, which `dwcp serve` itself refuses."""
 HEAD = """# What a rollout does when things go wrong
 
-Written by `pytest tests/cluster/rollout` on {cluster}. Every fault is made for real while users
-send 50 requests a second through the gateway, where a load is named. Steps are 1, 10 and 50 %,
-and the clocks are short: 10 s a step, a look every 5 s, deadlines of one or two minutes.
+{first}
 
 - *end*: the phase it ended in; in bold where the test that made the fault did not hold.
 - *requests*, *failed*: of users, and answers other than 200 (those of the bad version not counted).
 - *met*: requests that the bad version answered.
 - *over*: most percent points of traffic, in the router's status, that a version which had not
-  passed its gates had beyond the percent of its step.
+  passed its gates had beyond the percent of its step. It is not 0 where somebody moved the traffic
+  past the rollout; the admission policies in [manifests](../manifests/README.md) refuse that.
 """
 TABLE = """
 | fault | expected | end | requests | failed | met | over | in the rollout's words |
@@ -92,7 +97,7 @@ def write():
     lines = [json.loads(path.read_text()) for path in sorted(PARTS.glob("*.json"))]
     if not lines:
         return
-    text = [HEAD.format(cluster=cluster())]
+    text = [HEAD.format(first=textwrap.fill(FIRST.format(cluster=cluster()), 100))]
     for section, title in SECTIONS.items():
         rows = [_row(one) for one in lines if one["kind"] == "fault" and one["section"] == section]
         if rows:
@@ -124,8 +129,10 @@ def _number(value):
     return "-" if value is None else str(value)
 
 
-def _short(text, most=230):
-    text = " ".join(text.split())
+def _short(text, most=260):
+    """Without names that mean nothing to a reader."""
+    text = re.sub(r"pod \S+: ", "pod: ", " ".join(text.split()))
+    text = re.sub(r"[a-z0-9-]+-predictor-0*(\d+)", r"revision \1", text)
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
@@ -135,13 +142,17 @@ def _walk(one):
         f"{row['canary']} | {row['share']:.2%} | {row['p50_ms']:.1f} | {row['p99_ms']:.1f} |"
         for row in one["rows"]
     ]
+    said = (
+        f"{one['rate']} requests a second from before the start until after the end, "
+        f"{one['seconds']:.0f} s later: {one['requests']} requests, {one['failed']} failed. The "
+        "rows are of the time in which a step was in place. Everything shares the cores, so the "
+        "times say more of them than of the rollout."
+    )
     return (
         f"""
 ## A good version under load
 
-{one["rate"]} requests a second from before the start until after the end: {one["requests"]}
-requests, {one["failed"]} failed, {one["seconds"]:.0f} s from the order to the end of the watch
-window. Rows: while each step was in place; the requests in between count above.
+{textwrap.fill(said, 100)}
 
 | step | seconds | requests | failed | answered by the canary | share | p50 ms | p99 ms |
 | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
@@ -163,8 +174,8 @@ def _detection(found):
         """
 ## How soon a bad version is found
 
-50 requests a second of users and a prober of 10; "met" counts users only. The seconds run from
-the first answer of the bad version on the public host to its last one.
+50 requests a second of users, and the prober's 10 to either side; strategy and prober have their
+defaults. The seconds run from the first user whom the bad version answered to the last one.
 
 | canary | analysis interval, s | seconds | users who met it | step | found by |
 | --- | ---: | ---: | ---: | ---: | --- |

@@ -61,10 +61,15 @@ def test_undone_after_success(place, operator, fresh):
 
 def test_rolled_back_after_the_old_revision_scaled_to_zero(place, operator, fresh):
     old = f"serving.knative.dev/revision={rc.revision(fresh, 1)}"
+
+    def cold():
+        pods = rc.get("pods", "-l", old)["items"]
+        return all("deletionTimestamp" in pod["metadata"] for pod in pods)
+
     with Load(place.gateway, fresh) as load:
         started(place, fresh, strategy={"watchWindow": "400s", "steps": [50]})
         rc.at(fresh, "Watching")
-        rc.until(lambda: not rc.get("pods", "-l", old)["items"], 240, "the old pods are gone")
+        rc.until(cold, 240, "the old pods go")
         since = time.time()
         rc.order(fresh, "abort")
         found = rc.ended(fresh)

@@ -95,7 +95,9 @@ def test_runtime_edited(place, operator, fresh):
         load.busy()
         started(place, fresh)
         rc.at_step(fresh, 10)
-        runtime["spec"]["containers"][0]["env"].append({"name": "EDITED", "value": fresh})
+        runtime["spec"]["containers"][0]["env"].append(
+            {"name": "EDITED", "value": str(rc.time.time())}
+        )
         rc.apply(runtime)
         found = rc.ended(fresh)
     print(found["why"])
