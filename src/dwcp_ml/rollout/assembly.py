@@ -75,7 +75,8 @@ def make_operator(
     from dwcp_ml.rollout.rollout_metrics import RolloutMetrics
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "aiohttp.access"):  # one line a question, every few seconds
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     metrics = RolloutMetrics(REGISTRY)
     notifier = Notifier(metrics.webhook)
     start_http_server(metrics_port)
