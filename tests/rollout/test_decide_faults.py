@@ -9,7 +9,7 @@ from driver import NEW, OLD, QUICK, Driver, a_spec, served
 from ends import CANARY, STABLE, assert_halted, assert_rolled_back, at_step
 
 from dwcp_ml.rollout.actions import Deploy, SetPercent
-from dwcp_ml.rollout.spec import Metrics
+from dwcp_ml.rollout.spec import Gate, Metrics
 from dwcp_ml.rollout.state import Phase
 
 
@@ -120,6 +120,31 @@ def test_no_data_while_watching_is_rolled_back(rollout):
     assert_rolled_back(rollout, "no verdict in time after promotion")
 
 
+def slow_after_promotion(rollout, looks):
+    """Latency fails for the first ``looks`` of the watch window."""
+    left = [looks]
+
+    def verdict(window):
+        if rollout.state.phase is not Phase.WATCHING or left[0] == 0:
+            return "pass"
+        left[0] -= 1
+        return "fail"
+
+    rollout.gate = verdict
+    gates = (Gate(name="errors", kind="latency", limit=2.0),)
+    rollout.spec = a_spec(metrics=Metrics(prometheus_url="http://p"), gates=gates)
+
+
+def test_a_slow_moment_after_promotion_is_not_the_canarys_fault(rollout):
+    slow_after_promotion(rollout, looks=2)
+    assert rollout.until().phase is Phase.SUCCEEDED
+
+
+def test_a_canary_that_is_slow_for_the_whole_watch_window_is_rolled_back(rollout):
+    slow_after_promotion(rollout, looks=99)
+    assert_rolled_back(rollout, "after promotion")
+
+
 def test_the_watch_window_compares_with_the_minutes_in_which_stable_served(rollout):
     windows = []
     rollout.gate = lambda window: windows.append(window) or "pass"
@@ -163,6 +188,7 @@ def test_admission_that_refuses_the_old_model_halts_at_0_percent(rollout):
     rollout.refused = frozenset({Deploy})
     rollout.gate = lambda window: "fail"
     assert_halted(rollout, "the old model could not be put back", {STABLE: 100})
+    assert "admission webhook denied" in rollout.state.why
 
 
 def test_admission_that_refuses_everything_pages_and_is_tried_on(rollout):

@@ -218,6 +218,7 @@ def test_scores_and_requests_are_counted(registry):
         for rows in (1, 5):
             server.post(PREDICT, json={"instances": [LINEAR_ROW] * rows})
         server.post(PREDICT, json={"instances": [[1.0]]})
+        server.post(PREDICT, json=ROWS, headers={"x-dwcp-probe": "1"})
         server.post("/v1/models/unknown-to-us:predict", json=ROWS)
         after = _samples(server.get("/metrics").text)
     mine = {"model": LINEAR, "version": "v1.0", "revision": digest[:12]}
@@ -227,14 +228,14 @@ def test_scores_and_requests_are_counted(registry):
         return samples[name, frozenset(labels.items())]
 
     assert value("dwcp_requests_total", before, code="500", **mine) == 0
-    assert value("dwcp_requests_total", code="200", **mine) == 2
+    assert value("dwcp_requests_total", code="200", **mine) == 3
     assert value("dwcp_requests_total", code="400", **mine) == 1
     assert value("dwcp_rejected_inputs_total", reason="tensor", **mine) == 1
     assert value("dwcp_requests_total", code="404", **other) == 1
-    assert value("dwcp_model_score_count", **mine) == 6
+    assert value("dwcp_model_score_count", **mine) == 6, "a rollout's probe is no user"
     assert value("dwcp_model_score_sum", **mine) == 48
     assert value("dwcp_model_info", digest=digest, **mine) == 1
-    assert value("dwcp_request_seconds_bucket", le="+Inf", **mine) == 3
+    assert value("dwcp_request_seconds_bucket", le="+Inf", **mine) == 4
     assert ("dwcp_request_seconds_bucket", frozenset({**mine, "le": "0.00025"}.items())) in after
     assert value("dwcp_requests_in_flight", **mine) == 0
     assert value("dwcp_model_ready", **mine) == 1

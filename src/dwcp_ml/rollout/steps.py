@@ -132,7 +132,7 @@ def watching(look: Look, state: RolloutState) -> Result:
     if found := disturbed(look, state):
         return found
     state, verdict = looked(look, state)
-    if verdict == "fail":
+    if verdict == "fail" and not _slow_for_a_while(look, state):
         return abort(look, state, f"after promotion: {failures(state.gates)}")
     view = look.view
     if view.percent not in (None, 100):
@@ -152,6 +152,17 @@ def watching(look: Look, state: RolloutState) -> Result:
     if lasted > plan.watch_window + plan.step_deadline:
         return abort(look, state, f"no verdict in time after promotion: {said}")
     return hold(state, f"watching: {said}")
+
+
+def _slow_for_a_while(look: Look, state: RolloutState) -> bool:
+    """Nothing but latency fails, and the watch window is not over.
+
+    Stable's latency is of earlier minutes: what slows everything down, for a while, would look like
+    the canary's fault. It has been compared side by side up to the last step.
+    """
+    latency = {gate.name for gate in look.spec.gates if gate.kind == "latency"}
+    failing = {result.gate for result in state.gates if result.verdict == "fail"}
+    return failing <= latency and _lasted(look, state) < look.spec.strategy.watch_window
 
 
 def _finish(look: Look, state: RolloutState) -> Result:

@@ -45,6 +45,8 @@ def _stay(state: RolloutState, doing: str, change: Change | None = None) -> Resu
 
 
 def _halt(look: Look, state: RolloutState, why: str) -> Result:
+    if look.seen.refused:
+        why = f"{why} (the API server refused the change: {look.seen.refused})"
     return go(look, state, Phase.HALTED, f"rollback stopped: {why}; {_cause(state)}")
 
 

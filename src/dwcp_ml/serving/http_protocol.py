@@ -17,7 +17,7 @@ import httptools
 
 from dwcp_ml.serving.answers import Answer, refused
 from dwcp_ml.serving.refusals import BodyTooLargeError, Refusal, RequestTimeoutError
-from dwcp_ml.serving.request import Request
+from dwcp_ml.serving.request import PROBE, Request
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -34,7 +34,7 @@ LINGER_S, NEW_LINGER_S = 0.3, 2.0
 STATUS = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
-_WANTED = {b"content-length", b"content-encoding", b"inference-header-content-length"}
+_WANTED = {b"content-length", b"content-encoding", b"inference-header-content-length", PROBE}
 
 
 class HttpProtocol(asyncio.Protocol):

@@ -11,6 +11,8 @@ from dwcp_ml.serving.refusals import BodyTooLargeError, EncodingError, Refusal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+PROBE = b"x-dwcp-probe"  # sent by the prober of a rollout
+
 
 class Request:
     """What the server needs of a request.
@@ -22,12 +24,14 @@ class Request:
         started: ``perf_counter`` when its head was complete.
         length: of the body; None where the head does not say.
         json_length: of the JSON part of the body; None where all of it is JSON.
+        probe: whether it is a probe of ours, whose scores say nothing of users.
         body: all of it.
         refusal: set where the head or the length alone refuse it; the body is empty then.
     """
 
     __slots__ = (
-        "body", "json_length", "keep_alive", "length", "method", "path", "refusal", "started",
+        "body", "json_length", "keep_alive", "length", "method", "path", "probe", "refusal",
+        "started",
     )  # fmt: skip
 
     def __init__(self, method: str, path: str, keep_alive: bool) -> None:
@@ -38,6 +42,7 @@ class Request:
         self.started = perf_counter()
         self.length: int | None = None
         self.json_length: int | None = None
+        self.probe = False
         self.body = b""
         self.refusal: Refusal | None = None
 
@@ -58,6 +63,8 @@ class Request:
                 if not value.isdigit() or len(value) > 12:
                     raise Refusal("Inference-Header-Content-Length is no number")
                 self.json_length = int(value)
+            elif name == PROBE:
+                self.probe = True
             elif name == b"content-encoding" and value.lower() != b"identity":
                 raise EncodingError("the body must not be compressed")
 

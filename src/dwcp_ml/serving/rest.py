@@ -56,9 +56,11 @@ class Rest:
                 self._desk.refused(model, refusal, request.started)
             return refused(refusal, model.headers if model else b"")
         if call == "infer":
-            work = partial(v2.infer, model, request.body, request.json_length)
+            work = partial(
+                v2.infer, model, request.body, request.json_length, counted=not request.probe
+            )
         else:
-            work = partial(v1.predict, model, request.body)
+            work = partial(v1.predict, model, request.body, counted=not request.probe)
         if len(request.body) > INLINE_BYTES:
             return self._big(model, work, request.started)
         try:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dwcp_ml.serving.tensors import Array
 
 
-def predict(model: ServedModel, body: bytes) -> Answer:
+def predict(model: ServedModel, body: bytes, *, counted: bool = True) -> Answer:
     """Answer a ``:predict`` request.
 
     Rows are answered by {"predictions": [row, ...]}, columns by {"outputs": ...}. Where a model
@@ -36,7 +36,7 @@ def predict(model: ServedModel, body: bytes) -> Answer:
     for name, data in by_column.items():
         spec = model.input(name)
         feeds[name] = checked(from_json(data, spec), spec, model.max_rows)
-    outputs = model.run(feeds)
+    outputs = model.run(feeds, counted=counted)
     if rows is None:
         return to_json({"outputs": _named(model, outputs)}, headers=model.headers)
     return to_json({"predictions": _rows(model, outputs)}, headers=model.headers)

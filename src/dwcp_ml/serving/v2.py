@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 Wanted = list[tuple[int, bool]]  # position of an output, whether it is sent as bytes
 
 
-def infer(model: ServedModel, body: bytes, json_length: int | None) -> Answer:
+def infer(
+    model: ServedModel, body: bytes, json_length: int | None, *, counted: bool = True
+) -> Answer:
     """Answer an ``infer`` request.
 
     Args:
         model: that is asked.
         body: JSON, followed by the tensors that say ``binary_data_size``.
         json_length: value of Inference-Header-Content-Length, None where there is no such header.
+        counted: whether the scores enter the metrics.
 
     Raises:
         Refusal: the body is not such a request, or its values are refused.
@@ -44,7 +47,7 @@ def infer(model: ServedModel, body: bytes, json_length: int | None) -> Answer:
     identity = request.get("id")
     if identity is not None and type(identity) is not str:
         raise Refusal("id must be a string")
-    outputs = model.run(_feeds(model, request, binary))
+    outputs = model.run(_feeds(model, request, binary), counted=counted)
     return _encoded(model, identity or secrets.token_hex(8), outputs, wanted)
 
 

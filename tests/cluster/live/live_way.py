@@ -20,7 +20,7 @@ NEEDED = {
 }
 # Short clocks, for a test; the gates are those that the manifests ship.
 STRATEGY = {
-    "steps": [1, 10, 50],
+    "steps": [5, 25, 50],
     "stepDuration": "20s",
     "analysisInterval": "10s",
     "stepDeadline": "180s",

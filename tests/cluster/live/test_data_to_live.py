@@ -49,7 +49,13 @@ class Load(rollout_load.Load):
         super().__init__(address("kourier-system", "kourier", 80), service, 50)
         self.url = self.url.replace(f"/{service}/", f"/{NAMES[service]}/")
         self.headers = {"Host": f"{service}-predictor.{NAMESPACE}.example.com"}
-        self.body = requests(service)[0]
+        self.bodies = requests(service)
+
+    def request(self, draw):
+        """One of the policy's requests, its values moved by some percent, but for codes."""
+        (given,) = draw.choice(self.bodies)["inputs"]
+        moved = [v if v == int(v) else v * draw.lognormvariate(0, 0.1) for v in given["data"]]
+        return {"inputs": [{**given, "data": moved}]}
 
 
 def live_version(service):

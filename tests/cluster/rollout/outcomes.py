@@ -83,8 +83,9 @@ HEAD = """# What a rollout does when things go wrong
 - *requests*, *failed*: of users, and answers other than 200 (those of the bad version not counted).
 - *met*: requests that the bad version answered.
 - *over*: most percent points of traffic, in the router's status, that a version which had not
-  passed its gates had beyond the percent of its step. It is not 0 where somebody moved the traffic
-  past the rollout; the admission policies in [manifests](../manifests/README.md) refuse that.
+  passed its gates had beyond what the rollout wanted. It is not 0 where somebody moved the traffic
+  past the rollout, which the policies in [manifests](../manifests/README.md) refuse, and where the
+  rollout was kept from taking it away.
 """
 TABLE = """
 | fault | expected | end | requests | failed | met | over | in the rollout's words |

@@ -55,10 +55,14 @@ class Load:
                 due = max(due + pause, time.monotonic() - 1)
                 self.answers.append(self._one(client, draw))
 
+    def request(self, draw):
+        """The next body."""
+        return self.body or rc.request(draw.random())
+
     def _one(self, client, draw):
         at, began = time.time(), time.perf_counter()
         try:
-            answer = client.post(self.url, json=self.body or rc.request(draw.random()))
+            answer = client.post(self.url, json=self.request(draw))
         except httpx.HTTPError as error:
             return Answer(at, 0, type(error).__name__, time.perf_counter() - began)
         revision = answer.headers.get("x-model-revision", "")

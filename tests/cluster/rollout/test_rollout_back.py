@@ -191,6 +191,7 @@ def test_admission_rejects_the_percent(place, operator, fresh):
     with Load(place.gateway, fresh) as load:
         started(place, fresh, strategy={"applyDeadline": "15s"})
         rc.at_step(fresh, 10)
+        fresh.witness.forced = True  # the 10 % stay until they may be taken away
         refusing(NO_PERCENT, "refused by a test")
         try:
             rc.denied("isvc", fresh, {"spec": {"predictor": {"canaryTrafficPercent": 11}}})
