@@ -45,7 +45,7 @@ that the sample does not depend on blocks, row groups or files. Peaks grow until
 full, and no more.
 
 What they do grow with:
-- the longest series, since a block holds whole series: the fleet with few nodes has long ones;
+- the longest series, since a block holds whole series: see for yourself with `--fleets 4x1250000`;
 - the sizes of the samples and, in evaluate, of the fresh fleets (`fresh` in `params.yaml`), which
   are scored beside the test part.
 """
