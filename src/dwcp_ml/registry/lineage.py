@@ -48,8 +48,9 @@ def lineage_lines(found: Mapping[str, Any]) -> list[str]:
     """What ``dwcp models lineage`` prints."""
     here = found["chain"]
     lines = [f"{found['name']} {here['version']}, created {here['created'] or UNKNOWN}"]
-    for key, label in (("data", "data sha256"), ("params", "params sha256"),
-                       ("code", "git commit"), ("onnx", "onnx sha256")):  # fmt: skip
+    for key, label in (("data_revision", "data revision"), ("data", "data sha256"),
+                       ("params", "params sha256"), ("code", "git commit"),
+                       ("onnx", "onnx sha256")):  # fmt: skip
         lines.append(f"  {label:<14}{here[key] or UNKNOWN}")
     tools = ", ".join(f"{k} {v}" for k, v in here["tools"].items())
     lines.append(f"  {'tools':<14}{tools or UNKNOWN}")

@@ -114,7 +114,7 @@ def test_3_a_bad_third_version_rolls_itself_back(pipeline, store, tmp_path):
     assert live_version(service)[0] == "v1.1"
     assert load.failed() == []
     met, total = load.share(f"{service}-predictor-00003")
-    assert met <= 0.02 * total
+    assert met <= 0.05 * total  # the first step's share
     print(f"{met} of {total} requests met the bad version")
 
 
