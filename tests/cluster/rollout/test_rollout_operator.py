@@ -141,8 +141,15 @@ def test_api_server_errors(place, operators, proxied, fresh):
 
 
 def test_api_server_errors_on_the_way_back(place, operators, proxied, fresh):
+    # An operator that cannot renew its Lease ends, and is started again as Kubernetes would.
     proxy, kubeconfig = proxied
-    operators(kubeconfig)
+    active = [operators(kubeconfig)]
+
+    def over():
+        if active[-1].process.poll() is not None:
+            active.append(operators(kubeconfig))
+        return rc.phase(fresh) == "RolledBack"
+
     bad = rc.revision(fresh, 2)
     with Load(place.gateway, fresh) as load:
         started(place, fresh)
@@ -150,11 +157,12 @@ def test_api_server_errors_on_the_way_back(place, operators, proxied, fresh):
         fresh.witness.forced = True  # the 10 % may stay until a request comes through
         proxy.percent = 40
         rc.order(fresh, "abort")
-        found = rc.ended(fresh, 300)
+        rc.until(over, 300, f"{fresh} in RolledBack")
+        found = rc.ended(fresh, 30)
         at_end = time.time()
         time.sleep(3)
     proxy.percent = 0
-    note = f"{sum(proxy.faults.values())} faults"
+    note = f"{sum(proxy.faults.values())} faults, operator started {len(active)} times"
     expected = "RolledBack"
     outcomes.record("40 % of API requests fail on the way back", expected, found, load, note=note)
     assert found["phase"] == "RolledBack", found
