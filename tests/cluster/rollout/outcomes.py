@@ -74,7 +74,8 @@ FIRST = """Written by the tests in tests/cluster/rollout on {cluster}.
 Every fault is made for real, while users send 50 requests a second through the gateway.
 Steps are 1, 10 and 50 %, and the clocks are short: 10 s a step, a look every 5 s,
 deadlines of one or two minutes. The model server is a small one that misbehaves as it is told,
-except for the wrong signature, which `dwcp serve` itself refuses."""
+except for the wrong signature, which `dwcp serve` itself refuses. A row is of the last run of its
+test, so rows may be of different runs; other work shared the cores."""
 HEAD = """# What a rollout does when things go wrong
 
 {first}
