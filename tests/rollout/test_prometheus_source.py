@@ -35,6 +35,7 @@ def fresh(world):
     gateway, url = world
     for side in (gateway.canary, gateway.stable):
         side.fail, side.refuse, side.slow_s, side.constant, side.scrapes = 0, False, 0, None, True
+    scraped(gateway, url, evidence(url))  # a series that was stale comes back with its next scrape
     return gateway, url
 
 
@@ -59,7 +60,15 @@ def scraped(gateway, url, source):
             if metric.name == "dwcp_requests_total"
         )
         query = f'sum(dwcp_requests_total{{revision="{side.name}"}})'
-        until(lambda q=query, t=there: source.prometheus.scalar(q, now(), 60) == t)
+        until(lambda q=query, t=there: held(source, q) == t)
+
+
+def held(source, query):
+    """What Prometheus has now; None while it has nothing."""
+    try:
+        return source.prometheus.scalar(query, now(), 60)
+    except UnusableError:
+        return None
 
 
 def now():
