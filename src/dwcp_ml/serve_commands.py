@@ -29,15 +29,41 @@ from dwcp_ml.serving.signer_options import signer_options
 @click.option("--grace-s", default=20.0, show_default=True, help="For accepted requests to end.")
 @click.option("--reload-s", default=1.0, show_default=True, help="Between looks at the registry.")
 @click.option("--log-every", default=1000, show_default=True, help="Log one in so many requests.")
-def serve_command(models: Path, grpc_port: int, max_body_mib: float, **given: object) -> None:
+@click.option("--samples", type=FOLDER, help="Keep some of users' requests here as Parquet.")
+@click.option(
+    "--sample-every",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1),
+    help="One in so many requests.",
+)
+@click.option("--sample-mib", default=256.0, show_default=True, help="Of all files together.")
+@click.option("--sample-flush-s", default=60.0, show_default=True, help="Between two files.")
+def serve_command(
+    models: Path,
+    grpc_port: int,
+    max_body_mib: float,
+    samples: Path | None,
+    sample_every: int,
+    sample_mib: float,
+    sample_flush_s: float,
+    **given: object,
+) -> None:
     """Serve a registry, or the bare folder of one version, over KServe's V1, V2 and gRPC."""
     from dwcp_ml.serving.options import ServeOptions
+    from dwcp_ml.serving.samples import SampleOptions
     from dwcp_ml.serving.server import serve
 
+    kept = None
+    if samples is not None:
+        kept = SampleOptions(
+            samples, sample_every, flush_s=sample_flush_s, max_bytes=round(sample_mib * 2**20)
+        )
     options = ServeOptions(
         models,
         grpc_port=None if grpc_port < 0 else grpc_port,
         max_body_bytes=round(max_body_mib * 2**20),
+        samples=kept,
         **given,  # type: ignore[arg-type]
     )
     serve(options)

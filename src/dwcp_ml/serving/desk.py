@@ -12,6 +12,7 @@ from dwcp_ml.serving.logs import RequestLog, log
 from dwcp_ml.serving.metrics import NO_MODEL, ServerMetrics
 from dwcp_ml.serving.refusals import Refusal
 from dwcp_ml.serving.repository import Repository
+from dwcp_ml.serving.samples import SampleLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,8 +36,9 @@ class Desk:
     def __init__(self, options: ServeOptions) -> None:
         """Nothing is loaded yet."""
         self.options = options
-        self.metrics = ServerMetrics()
-        self.repository = Repository(options, self.metrics)
+        self.samples = SampleLog(options.samples) if options.samples else None
+        self.metrics = ServerMetrics(self.samples)
+        self.repository = Repository(options, self.metrics, self.samples)
         self.draining = False
         self.gone = False  # nothing is taken on any more
         self._log = RequestLog(options.log_every)

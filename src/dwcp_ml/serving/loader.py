@@ -23,13 +23,18 @@ if TYPE_CHECKING:
 
     from dwcp_ml.serving.metrics import ServerMetrics
     from dwcp_ml.serving.options import ServeOptions
+    from dwcp_ml.serving.samples import SampleLog
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-5  # another instruction set rounds differently
 WARM_UP = 3
 
 
 def load(
-    folder: Path, name: str | None, options: ServeOptions, metrics: ServerMetrics
+    folder: Path,
+    name: str | None,
+    options: ServeOptions,
+    metrics: ServerMetrics,
+    samples: SampleLog | None = None,
 ) -> ServedModel:
     """Verify a version, build its session and let it answer its golden requests.
 
@@ -41,6 +46,7 @@ def load(
         name: what the registry calls it; None takes the metadata's word.
         options: limits, revision and signer.
         metrics: receives the version's counters.
+        samples: keeps some of what users ask.
 
     Raises:
         RegistryError: says what is wrong, without a path.
@@ -73,6 +79,7 @@ def load(
         % (_header(manifest.version), _header(revision)),
         output_names=tuple(spec.name for spec in manifest.outputs),
         max_rows=options.max_rows,
+        samples=samples,
     )
     prove(model)
     return model

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from dwcp_ml.serving.samples import SampleLog
     from dwcp_ml.serving.tensors import Array
 
 CODES = (200, 400, 404, 405, 408, 413, 415, 422, 500, 503)
@@ -96,8 +97,9 @@ class ModelMetrics:
 class ServerMetrics:
     """All metrics; renders Prometheus' text."""
 
-    def __init__(self) -> None:
+    def __init__(self, samples: SampleLog | None = None) -> None:
         """Only the requests that name no model are counted yet."""
+        self._samples = samples
         self.unknown = ModelMetrics(NO_MODEL)
         self.load_failures: dict[str, int] = {}
         self._models: dict[tuple[str, ...], ModelMetrics] = {}
@@ -156,3 +158,10 @@ class ServerMetrics:
                 info.add_metric(one.labels, {"digest": one.digest})
                 ready.add_metric(one.labels, int(one.ready))
         yield from (requests, rejected, in_flight, latency, scores, info, ready, failures)
+        if self._samples is not None:
+            kept = CounterMetricFamily(
+                "dwcp_samples", "Rows kept of users' requests, and those dropped", labels=["end"]
+            )
+            kept.add_metric(["written"], self._samples.written)
+            kept.add_metric(["dropped"], self._samples.dropped)
+            yield kept

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dwcp_ml.errors import nearest
 from dwcp_ml.serving.refusals import NoAnswerError, WrongTensorError
+from dwcp_ml.serving.samples import Sample
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
     from dwcp_ml.serving.manifest import Manifest
     from dwcp_ml.serving.metrics import ModelMetrics
+    from dwcp_ml.serving.samples import SampleLog
     from dwcp_ml.serving.tensors import Array, TensorSpec
 
 
@@ -41,6 +44,7 @@ class ServedModel:
     headers: bytes
     output_names: tuple[str, ...]
     max_rows: int
+    samples: SampleLog | None = None  # keeps some of what users ask
 
     @property
     def version(self) -> str:
@@ -61,7 +65,7 @@ class ServedModel:
 
         Args:
             feeds: input name -> array from ``tensors.checked``.
-            counted: whether the scores enter the metrics.
+            counted: whether the scores enter the metrics, and perhaps the samples.
 
         Raises:
             NoAnswerError: the graph fails on these values or answers NaN or infinity.
@@ -79,4 +83,9 @@ class ServedModel:
                 raise NoAnswerError("the model has no finite answer to these values")
         if counted:
             self.metrics.observe_scores(outputs[0])
+            if self.samples is not None and self.samples.wanted():
+                answers = dict(zip(self.output_names, outputs, strict=True))
+                self.samples.take(
+                    Sample(self.name, self.version, self.revision, time(), feeds, answers)
+                )
         return outputs

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dwcp_ml.serving.samples import SampleOptions
     from dwcp_ml.serving.signature import Signer
 
 
@@ -30,6 +31,7 @@ class ServeOptions:
         grace_s: how long accepted requests may take after that.
         reload_s: how often the registry is looked at.
         log_every: one in so many requests is logged.
+        samples: what is kept of users' requests; None keeps nothing.
     """
 
     models: Path
@@ -46,3 +48,4 @@ class ServeOptions:
     grace_s: float = 20
     reload_s: float = 1
     log_every: int = 1000
+    samples: SampleOptions | None = None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dwcp_ml.serving.metrics import ServerMetrics
     from dwcp_ml.serving.model import ServedModel
     from dwcp_ml.serving.options import ServeOptions
+    from dwcp_ml.serving.samples import SampleLog
 
 LATEST = "latest"
 Stamp = tuple[object, ...]  # changes whenever a version's files or the link to it change
@@ -41,10 +42,13 @@ class Slot:
 class Repository:
     """Names and their models; a slot is swapped as a whole, so a request sees one version."""
 
-    def __init__(self, options: ServeOptions, metrics: ServerMetrics) -> None:
+    def __init__(
+        self, options: ServeOptions, metrics: ServerMetrics, samples: SampleLog | None = None
+    ) -> None:
         """Nothing is loaded yet; ``refresh`` does that."""
         self._options = options
         self._metrics = metrics
+        self._samples = samples
         self.slots: dict[str, Slot] = {}
 
     @property
@@ -104,7 +108,13 @@ class Repository:
         try:
             if not folder.is_dir():
                 raise RegistryError(f"'{LATEST}' points at no version")
-            model = load(folder.resolve(), self._expected(folder), self._options, self._metrics)
+            model = load(
+                folder.resolve(),
+                self._expected(folder),
+                self._options,
+                self._metrics,
+                self._samples,
+            )
         except Exception as error:  # one model must not keep the others from being served
             problem = str(error) if isinstance(error, DwcpError) else "it could not be loaded"
             if not isinstance(error, DwcpError):

@@ -22,6 +22,7 @@ from dwcp_ml.serving.grpc_service import InferenceService
 from dwcp_ml.serving.http_protocol import HttpProtocol
 from dwcp_ml.serving.logs import event, start_logging
 from dwcp_ml.serving.rest import Rest
+from dwcp_ml.serving.samples import check_samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,8 @@ def serve(options: ServeOptions) -> None:
 
     Raises:
         UnreadableFileError: there is no folder of models, or no file the signer needs.
-        StorageError: a port is taken.
+        StorageError: a port is taken, or the samples' folder cannot be written.
+        ParamsError: samples are asked for without pyarrow.
     """
     if not options.models.is_dir():
         raise UnreadableFileError(
@@ -47,6 +49,8 @@ def serve(options: ServeOptions) -> None:
         )
     if options.signer is not None and (missing := options.signer.missing()):
         raise UnreadableFileError(f"there is no file {missing}")
+    if options.samples is not None:
+        check_samples(options.samples)
     start_logging()
     np.seterr(all="ignore")  # values out of range are found by isfinite, warnings would be logged
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -65,6 +69,8 @@ async def _serve(options: ServeOptions) -> None:
     gc.collect()
     gc.freeze()  # what stays for ever need not be looked at again
     gc.set_threshold(*COLLECT)
+    if desk.samples is not None:
+        desk.samples.start()
     chores = [asyncio.create_task(_reload(desk)), asyncio.create_task(_sweep(rest, options))]
     try:
         await rest.serve(sockets=[listener])
@@ -75,6 +81,8 @@ async def _serve(options: ServeOptions) -> None:
         desk.gone = True
         await asyncio.sleep(GONE_S)
         await rpc.stop(options.grace_s)
+        if desk.samples is not None:
+            await loop.run_in_executor(None, desk.samples.stop)
         event("stopped")
 
 
