@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from dwcp_ml.errors import DwcpError, nearest
+from dwcp_ml.errors import DwcpError, OutOfMemoryError, nearest
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 PATH = click.Path(path_type=Path)
@@ -37,7 +37,13 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a DwcpError ends it with its own exit code."""
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except MemoryError as error:  # also pyarrow's and numpy's
+                raise OutOfMemoryError(
+                    "there is not enough memory; nothing half-written was left. Free some, or "
+                    "work on fewer rows"
+                ) from error
         except DwcpError as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(error.exit_code)

@@ -171,6 +171,30 @@ class SigstoreError(DwcpError):
     exit_code = 28
 
 
+class BacktestError(DwcpError):
+    """A table of measurements that cannot be backtested: nothing to split, predict or find."""
+
+    exit_code = 29
+
+
+class OutOfMemoryError(DwcpError):
+    """There is less memory than the work needs; nothing half-written was left."""
+
+    exit_code = 30
+
+
+class DriftError(DwcpError):
+    """Reference and live values cannot be compared: too few, or nothing in common."""
+
+    exit_code = 31
+
+
+class RetrainingError(DwcpError):
+    """A stage of a retraining failed, a gate included; nothing was registered."""
+
+    exit_code = 33
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the nearest known word, or an empty string."""
     match = get_close_matches(word, list(known), n=1, cutoff=0.5)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 from dwcp_ml.errors import UnreadableFileError
 from dwcp_ml.export import quiet
+from dwcp_ml.files import sha256
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip file holds
 SCHEMA = "schema.json"  # of skops
@@ -45,14 +47,21 @@ def load_sklearn(path: Path) -> Any:
 
     try:
         return load(path, trusted=list(TRUSTED))
-    except (OSError, zipfile.BadZipFile, KeyError, UntrustedTypesFoundException) as error:
+    except (
+        OSError,
+        KeyError,
+        zipfile.BadZipFile,
+        zlib.error,
+        UntrustedTypesFoundException,
+    ) as error:
         raise UnreadableFileError(f"{path} is not a model that can be loaded: {error}") from error
 
 
 def save_keras(network: Any, folder: Path, name: str = "network") -> None:
     """Write NAME.json (the architecture) and NAME.weights.h5 into an existing folder.
 
-    Loss and optimiser are left out: they are code of the model, and not needed to answer.
+    Weights carry no checksum of their own, so NAME.sha256 holds the digests of both files. Loss
+    and optimiser are left out: they are code of the model, and not needed to answer.
     """
     architecture = json.loads(network.to_json())
     architecture.pop("compile_config", None)
@@ -61,12 +70,19 @@ def save_keras(network: Any, folder: Path, name: str = "network") -> None:
     bare.set_weights(network.get_weights())
     (folder / f"{name}.json").write_text(text, encoding="utf-8")
     bare.save_weights(folder / f"{name}.weights.h5")
+    (folder / f"{name}.sha256").write_text(_digest(folder, name), encoding="utf-8")
 
 
 def load_keras(folder: Path, name: str = "network") -> Any:
-    """Read what ``save_keras`` wrote; layers come from Keras itself, no code from the file."""
+    """Read what ``save_keras`` wrote; layers come from Keras itself, no code from the file.
+
+    Raises:
+        UnreadableFileError: a file is missing, or is not what was written.
+    """
     keras = quiet.keras()
     try:
+        if (folder / f"{name}.sha256").read_text(encoding="utf-8") != _digest(folder, name):
+            raise UnreadableFileError(f"the network in {folder} is damaged; train it again")
         text = (folder / f"{name}.json").read_text(encoding="utf-8")
         network = keras.models.model_from_json(text)
         network.load_weights(folder / f"{name}.weights.h5")
@@ -74,6 +90,11 @@ def load_keras(folder: Path, name: str = "network") -> Any:
         reason = str(error).splitlines()[0]
         raise UnreadableFileError(f"{folder} holds no readable network: {reason}") from error
     return network
+
+
+def _digest(folder: Path, name: str) -> str:
+    """Digests of the two files of a network."""
+    return "".join(f"{sha256(folder / f'{name}{end}')}\n" for end in (".json", ".weights.h5"))
 
 
 def _renumber(value: Any, names: dict[str, str], numbers: dict[int, int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,17 +15,19 @@ LAST = [-1]  # start of the slice that takes the newest step of a sequence
 
 
 def rewrite(graph: GraphProto) -> None:
-    """Rewrite three idioms in place; what becomes unused stays, see ``slim.drop_unused``.
+    """Rewrite four idioms in place; what becomes unused stays, see ``slim.drop_unused``.
 
     * A transpose and its inverse: Keras puts the batch first between recurrent layers, ONNX time.
     * The newest step sliced from all the states of an LSTM: the operator has an output for it.
     * ``tf.clip_by_value``, which comes out as Min and Max.
+    * Two constant matrices in a row, such as a scaling and a layer: their product is one.
     """
     for old, new in _double_transposes(graph):
         _replace(graph, old, new)
     for old, new in _last_states(graph):
         _replace(graph, old, new)
     _clips(graph)
+    _products(graph)
 
 
 def _double_transposes(graph: GraphProto) -> Iterator[tuple[str, str]]:
@@ -71,6 +74,32 @@ def _clips(graph: GraphProto) -> None:
         if low is not None and high is not None and low.shape == high.shape == () and low <= high:
             node.op_type = "Clip"
             node.input[:] = [before.input[0], node.input[1], before.input[1]]
+
+
+def _products(graph: GraphProto) -> None:
+    """(x A) B becomes x (A B) where nothing else reads x A and A B is no larger than both."""
+    import numpy as np
+    from onnx.numpy_helper import from_array, to_array
+
+    makers = _makers(graph)
+    matrices = {t.name: t for t in graph.initializer if len(t.dims) == 2}
+    read = Counter(name for node in graph.node for name in node.input)
+    read.update(value.name for value in graph.output)
+    for node in (n for n in graph.node if n.op_type == "MatMul"):
+        before = makers.get(node.input[0])
+        if before is None or before.op_type != "MatMul" or read[node.input[0]] > 1:
+            continue
+        names = before.input[1], node.input[1]
+        if not all(name in matrices for name in names):
+            continue
+        first, second = (to_array(matrices[name]) for name in names)
+        if len(first) * second.shape[1] > first.size + second.size:
+            continue
+        product = first.astype(np.float64) @ second.astype(np.float64)
+        name = f"{node.output[0]}_product"
+        matrices[name] = from_array(product.astype(first.dtype), name)
+        graph.initializer.append(matrices[name])
+        node.input[:] = [before.input[0], name]
 
 
 def _replace(graph: GraphProto, old: str, new: str) -> None:

@@ -90,12 +90,13 @@ def row_latency(
     """
     features = checked(features)
     name = session.get_inputs()[0].name
+    names = [output.name for output in session.get_outputs()]
     rows = [features[i : i + 1] for i in range(min(len(features), 256))]
     taken_ns = np.empty(runs)
     for i in range(-warmup, runs):
         row = rows[i % len(rows)]
         start = time.perf_counter_ns()
-        session.run(None, {name: row})
+        session.run(names, {name: row})
         taken_ns[max(i, 0)] = time.perf_counter_ns() - start
     p50, p99 = np.percentile(taken_ns, [50, 99]) / 1e6
     return Latency(float(p50), float(p99))

@@ -18,7 +18,7 @@ from dwcp_ml.evaluation.report.master import QUALITY
 from dwcp_ml.files import whole_folder
 from dwcp_ml.registry.card import model_card
 from dwcp_ml.registry.metadata import completed
-from dwcp_ml.registry.store import CARD, Version, latest, move_latest, versions
+from dwcp_ml.registry.store import CARD, Version, latest, move_latest, show, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -68,6 +68,7 @@ def register(
 
     Raises:
         GateFailedError: a gate failed, or a report is missing or about another file.
+        RegistryError: a version's metadata is damaged.
         StorageError: the registry cannot be written.
     """
     found = read_reports(reports, models)
@@ -140,8 +141,7 @@ def _placed(root: Path, name: str, artifact: Artifact) -> Registered:
     folder = root / name
     known = versions(folder)
     for version in reversed(known):
-        metadata = json.loads((folder / str(version) / METADATA).read_text())
-        if metadata["onnx_sha256"] == artifact.digest:
+        if show(root, name, str(version)).get("onnx_sha256") == artifact.digest:
             return Registered(name, version, new=False)
     if not known:
         return Registered(name, Version(1, 0), new=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dwcp_ml.errors import ContractError
-from dwcp_ml.files import write_text
+from dwcp_ml.files import whole_file
 from dwcp_ml.telemetry.contract_report import ContractReport, Result, as_html, as_json
 from dwcp_ml.telemetry.dataset import INCIDENTS, read_manifest
 from dwcp_ml.telemetry.expectations import ONCE, Expected, suite
@@ -48,6 +48,21 @@ def validate(
             reports are written before.
         UnreadableFileError, MissingColumnError: there is no telemetry to check.
     """
+    with (
+        whole_file(out / "data_quality.json") as values,
+        whole_file(out / "data_quality.html") as page,
+    ):
+        report = _checked(raw, expectations, tick)
+        values.write_text(as_json(report), encoding="utf-8")
+        page.write_text(as_html(report), encoding="utf-8")
+    if not report.success:
+        raise ContractError(f"{report.why()}; see {out / 'data_quality.html'}")
+    return report
+
+
+def _checked(
+    raw: Path, expectations: Sequence[Expected] | None, tick: Callable[[int, int], None]
+) -> ContractReport:
     schema = load_schema()
     manifest = read_manifest(raw)
     incidents = len(read_incidents(raw / INCIDENTS, schema)) if (raw / INCIDENTS).exists() else 0
@@ -67,7 +82,7 @@ def validate(
         for name, frame in frames.about_files().items():
             checks.run(name, frame)
         tick(len(parts) + 1, len(parts) + 1)
-    report = ContractReport(
+    return ContractReport(
         results=tuple(checks.result(i, frames.places) for i in range(len(written))),
         rows=frames.rows,
         parts=len(parts),
@@ -75,11 +90,6 @@ def validate(
         columns=tuple(profile.columns(manifest)),
         manifest=manifest,
     )
-    write_text(out / "data_quality.json", as_json(report))
-    write_text(out / "data_quality.html", as_html(report))
-    if not report.success:
-        raise ContractError(f"{report.why()}; see {out / 'data_quality.html'}")
-    return report
 
 
 @dataclass

@@ -69,11 +69,15 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder} holds no telemetry ({MANIFEST} is missing); run 'dwcp simulate' or "
             "'dwcp ingest' first"
         ) from error
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise UnreadableFileError(f"{path} is not JSON: {error}") from error
-    for key in ("absent_columns", "missing_labels"):
-        value[key] = tuple(value[key])
-    return Manifest(**value)
+    try:
+        lists = {key: tuple(value[key]) for key in ("absent_columns", "missing_labels")}
+        return Manifest(**value | lists)
+    except (KeyError, TypeError) as error:
+        raise UnreadableFileError(
+            f"{path} is no manifest of telemetry ({error}); simulate or ingest again"
+        ) from error
 
 
 def part_files(folder: Path, kind: Literal["telemetry", "truth"] = "telemetry") -> list[Path]:

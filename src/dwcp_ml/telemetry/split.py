@@ -95,14 +95,17 @@ def parts(splits: Path) -> dict[Role, Part]:
     """The parts of a split.
 
     Raises:
-        UnreadableFileError: there is no split.
+        UnreadableFileError: there is no split, or its summary is damaged.
     """
     path = splits / SUMMARY
     if not path.exists():
         raise UnreadableFileError(
             f"{splits} holds no split ({SUMMARY} is missing); run 'dwcp split'"
         )
-    step_s = json.loads(path.read_text())["step_s"]
+    try:
+        step_s = json.loads(path.read_text(encoding="utf-8"))["step_s"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UnreadableFileError(f"{path} is damaged; run 'dwcp split' again") from error
     found: dict[Role, Part] = {}
     for role in ROLES:
         truth = splits / f"{role}_truth.parquet"

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from dwcp_ml.telemetry.parquet import open_writer
 from dwcp_ml.telemetry.schema import Schema, arrow_schema
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     from dwcp_ml.telemetry.simulator.table import Columns
 
@@ -28,7 +30,7 @@ class PartWriter:
             folder / kind / f"part-{number:05d}.parquet" for kind in ("telemetry", "truth")
         ]
         self._schema = arrow_schema(schema)
-        self._writers: list[Any] = []
+        self._writers: list[pq.ParquetWriter] = []
 
     def __enter__(self) -> Self:
         for path in self._paths:
@@ -46,12 +48,10 @@ class PartWriter:
 
     def write(self, telemetry: Columns, truth: Columns) -> None:
         """Append one node's rows to both files."""
-        import pyarrow.parquet as pq
-
         tables = [_table(telemetry, self._schema), _table(truth, _inferred(truth))]
         if not self._writers:
             self._writers = [
-                pq.ParquetWriter(path, table.schema, compression="zstd", compression_level=1)
+                open_writer(path, table.schema)
                 for path, table in zip(self._paths, tables, strict=True)
             ]
         for writer, table in zip(self._writers, tables, strict=True):
