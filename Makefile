@@ -11,7 +11,8 @@ SHARED ?= ../shared
 REGISTRY ?= localhost:5000
 MASTER := reports/master_training_report.json
 
-.PHONY: help setup run serve test test-go test-docker test-cluster images check real-data bench-serve clean
+.PHONY: help setup run serve test test-go test-docker test-cluster test-admission images check lint-workflows real-data backtest backtest-traces bench bench-serve clean \
+  changed pull push proposal register rollout
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -57,10 +58,37 @@ test-cluster: images ## test Kubeflow, manifests and rollouts on the cluster tha
 	@test -n "$$KUBECONFIG" || { echo "KUBECONFIG names no cluster" >&2; exit 2; }
 	@PATH="$(CURDIR)/$(BIN):$$PATH" pytest tests/cluster
 
+# No version is deployed, so that any folder does for the registry.
+test-admission: setup ## test that KUBECONFIG's API server and KServe's webhooks take every overlay
+	@kubectl get crd inferenceservices.serving.kserve.io >/dev/null
+	@mkdir -p build/no-models/bandwidth_predictor/v1.0
+	@PATH="$(CURDIR)/$(BIN):$$PATH" DWCP_MODELS=build/no-models pytest tests/cluster/manifests/test_overlays.py
+
+backtest: setup ## the models' code on real measurements, into docs/backtest.md
+	@$(BIN)/dwcp backtest --out build/backtest --page docs/backtest.md
+
+backtest-traces: setup ## the same on traces of one flow in $(SHARED)/data, which stay there
+	@set -e; $(BIN)/python tools/public_data.py --single-flow "$(SHARED)/data" build/traces; \
+	  $(BIN)/dwcp backtest bandwidth --by entity --data build/traces/hsdpa_3g_norway.csv.gz \
+	    --data build/traces/oboe.csv.gz --data build/traces/fcc_and_hsdpa.csv.gz \
+	    --out build/backtest-traces --page docs/backtest-traces.md
+
+bench: setup ## speed of stages and models beside bounds and peers, into docs/speed.md; after `make run`
+	@$(BIN)/python benchmarks/bench.py
+
 bench-serve: setup ## speed of the server beside its bounds and peers
 	@$(BIN)/python benchmarks/serve.py
 
-check: setup ## style, types, import rules, spelling, Dockerfiles
+# Without shellcheck, which not every machine has, so that it says the same on all.
+ACTIONLINT_VERSION := v1.7.12
+ACTIONLINT := .tools/actionlint-$(ACTIONLINT_VERSION)/actionlint
+lint-workflows:
+	@if [ -x $(ACTIONLINT) ] || GOBIN="$(CURDIR)/$(dir $(ACTIONLINT))" \
+	    go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION) >/dev/null 2>&1; \
+	  then $(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*.yml; \
+	  else echo "skipped: actionlint, which lints the workflows, needs Go and its module proxy"; fi
+
+check: setup lint-workflows ## style, types, import rules, spelling, Dockerfiles, workflows
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; set -e; \
 	  ruff format --check --quiet . ; ruff check --quiet . ; mypy ; lint-imports ; codespell ; \
 	  hadolint Dockerfile.*
@@ -70,3 +98,26 @@ real-data: setup ## real measurements in $(SHARED)/data through the same path, w
 
 clean: ## remove what was built, but not the registry
 	rm -rf build artifacts reports data/raw data/fresh data/splits .mypy_cache .ruff_cache .pytest_cache
+
+# The weekly training around `make run`: .github/workflows/retrain.yml, docs/monitoring.md.
+FROM ?= build/retrained
+NAMESPACE ?= dwcp-models
+RETRAIN = PATH="$(CURDIR)/$(BIN):$$PATH" python tools/retrain.py
+
+changed: setup ## say whether a training would do anything; FORCE=true says yes
+	@$(RETRAIN) changed $(if $(filter true,$(FORCE)),--force)
+
+pull: setup ## bring data from DVC_REMOTE and the registered champions from REGISTRY_URI
+	@$(RETRAIN) pull
+
+push: setup ## send data and artifacts to the DVC remote that `pull` set up
+	@if [ -n "$$DVC_REMOTE" ]; then $(BIN)/dvc push; else echo "DVC_REMOTE is not set: nothing is pushed"; fi
+
+proposal: setup ## write the text of a pull request and the model cards to build/proposal
+	@$(RETRAIN) proposal build/proposal
+
+register: setup ## give the models of FROM immutable versions at REGISTRY_URI
+	@$(RETRAIN) register "$(FROM)"
+
+rollout: setup ## start a rollout of every version that `register` made
+	@$(RETRAIN) rollout "$(NAMESPACE)"

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from dwcp_ml.backtest_commands import backtest_command
 from dwcp_ml.console import (
     FOLDER,
     PATH,
@@ -17,6 +18,7 @@ from dwcp_ml.console import (
     params_option,
     registry_option,
 )
+from dwcp_ml.monitoring_commands import drift_command, retrain_command
 from dwcp_ml.pipeline_commands import pipeline_commands
 from dwcp_ml.progress import EpochBar, bar
 from dwcp_ml.registry_commands import registry_commands
@@ -278,6 +280,9 @@ def _show(master: dict[str, Any], reports: Path) -> None:
     console.print(f"report: {reports / MASTER}.html", soft_wrap=True, highlight=False)
 
 
+main.add_command(backtest_command)
+main.add_command(drift_command)
+main.add_command(retrain_command)
 main.add_command(registry_commands)
 main.add_command(pipeline_commands)
 main.add_command(serve_command)

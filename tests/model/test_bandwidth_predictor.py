@@ -6,9 +6,16 @@ from fleet import Quiet, fleet_parts
 
 from dwcp_ml.export.canonical import canonical, canonical_bytes
 from dwcp_ml.export.session import open_session, score
-from dwcp_ml.models.bandwidth_network import FEATURES, prepare, reference_table, smoothing_weights
+from dwcp_ml.models.bandwidth_network import (
+    FEATURES,
+    fit_smoothing,
+    prepare,
+    reference_table,
+    smoothing_weights,
+)
 from dwcp_ml.models.bandwidth_predictor import MODEL, BandwidthParams
 from dwcp_ml.models.bandwidth_rivals import answer, classify, ewma
+from dwcp_ml.models.base import resolved
 from dwcp_ml.telemetry.windows import read_columns
 
 PARAMS = BandwidthParams(train_windows=12_000, validation_windows=3_000, epochs=4)
@@ -84,7 +91,7 @@ def test_shuffled_targets_leave_no_more_than_the_filter_the_network_starts_from(
     blind = MODEL.fit(shuffled["train"], shuffled["validation"], params, Quiet())
     test = examples["test"]
     model = figure("wape_pct", test, MODEL.predict(blind, test.features))
-    weights = smoothing_weights(PARAMS.window)
+    weights = smoothing_weights(PARAMS.window, blind.smoothing)
     smooth = np.exp(np.log(test.features[:, :, RATE]) @ weights)
     assert model > 0.97 * figure("wape_pct", test, answer(test, smooth, None))
 
@@ -140,11 +147,47 @@ def test_saved_model_answers_as_before(tmp_path, examples, fitted):
     assert not list(tmp_path.rglob("*.pkl"))
 
 
+@pytest.fixture(scope="module")
+def varied():
+    """With attention, a longer window and the time of day: every flag of the variants at once."""
+    params = PARAMS.model_copy(
+        update={"window": 30, "attention": True, "daily_phase": True, "epochs": 1}
+    )
+    parts = {role: MODEL.examples(part, params) for role, part in fleet_parts().items()}
+    return parts, MODEL.fit(parts["train"], parts["validation"], params, Quiet()), params
+
+
+def test_variants_reach_the_graph_with_the_inputs_that_they_declare(tmp_path, varied):
+    parts, fitted, params = varied
+    MODEL.save(fitted, tmp_path)
+    some = parts["test"].features[:200]
+    native = MODEL.predict(MODEL.load(tmp_path), some)
+    graph = score(open_session(canonical_bytes(MODEL.graph(fitted))), some)
+    np.testing.assert_allclose(graph["forecast"], native["forecast"], rtol=1e-4)
+    (declared,) = resolved(MODEL.inputs, params)
+    assert declared.shape == (None, *some.shape[1:]) == (None, 30, 8)
+    assert declared.features == (*FEATURES, "time_of_day")
+
+
+def test_the_time_of_day_is_that_of_the_row(varied):
+    parts, _, _ = varied
+    test = parts["test"]
+    np.testing.assert_allclose(test.features[:, -1, -1], test.time_s % 86400 / 3600, atol=0.01)
+
+
+def test_smoothing_follows_the_noise():
+    rng = np.random.default_rng(0)
+    walk = np.exp(np.cumsum(rng.normal(0, 0.05, (400, 11)), axis=1))
+    noisy = np.exp(rng.normal(0, 0.2, (400, 11)))
+    assert fit_smoothing(walk[:, :10], walk[:, 10]) == 1.0
+    assert fit_smoothing(noisy[:, :10], noisy[:, 10]) == 0.3
+
+
 def test_inputs_are_finite_for_zero_and_huge_measurements():
     zeros = np.zeros((1, 10, len(FEATURES)), np.float32)
     huge = np.full((1, 10, len(FEATURES)), 1e9, np.float32)
     for window in (zeros, huge):
-        assert np.isfinite(np.asarray(prepare(window)[0])).all()
+        assert np.isfinite(np.asarray(prepare(window, 0.6)[0])).all()
 
 
 def test_ewma_of_a_constant_is_the_constant():

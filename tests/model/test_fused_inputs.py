@@ -12,7 +12,7 @@ from dwcp_ml.models import bandwidth_network as bandwidth
 from dwcp_ml.models import compression_network as compression
 from dwcp_ml.models.kind_steps import kinds_from_steps
 
-WINDOW = 10
+WINDOW, SMOOTHING = 10, 0.6
 MEAN, DEVIATION = np.linspace(-1, 3, compression.PLAIN), np.linspace(0.5, 2, compression.PLAIN)
 MEASUREMENTS = st.floats(0, 1e9, width=32) | st.just(0.0)
 CODES = st.integers(-1, 5)
@@ -45,14 +45,14 @@ def forecasting(network):
             flat = tf.reshape(steps, (-1, WINDOW * bandwidth.CONTEXT))
             return tf.matmul(flat, mix.astype(np.float32))
 
-    return network.decision(Network())
+    return network.decision(Network(), SMOOTHING)
 
 
 @settings(deadline=None)
 @given(windows())
 def test_bandwidth_inputs_are_those_of_the_training(rows):
-    trained, _ = bandwidth.prepare(rows)
-    served = np.asarray(fused.context(fused.logarithms(rows), WINDOW))
+    trained, _ = bandwidth.prepare(rows, SMOOTHING)
+    served = np.asarray(fused.context(fused.logarithms(rows), WINDOW, SMOOTHING))
     np.testing.assert_allclose(served, trained, rtol=1e-5, atol=1e-4)
     kinds = slice(fused.MEASURED, None)
     np.testing.assert_array_equal(served[..., kinds], np.asarray(trained)[..., kinds])
@@ -87,8 +87,8 @@ def test_a_code_between_or_beyond_the_known_ones_counts_alike_on_both_ways(code,
     probe = np.ones((1, len(compression.FEATURES)), np.float32)
     probe[:, compression.LINK] = code
     for inputs in (
-        bandwidth.prepare(window)[0][0, 0],
-        fused.context(fused.logarithms(window), WINDOW)[0, 0],
+        bandwidth.prepare(window, SMOOTHING)[0][0, 0],
+        fused.context(fused.logarithms(window), WINDOW, SMOOTHING)[0, 0],
         compression.prepare(probe, MEAN, DEVIATION)[0],
         compression.prepare_fused(probe, MEAN, DEVIATION)[0],
     ):

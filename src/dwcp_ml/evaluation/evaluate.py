@@ -11,7 +11,7 @@ from dwcp_ml.evaluation.limits import row_p99_ms
 from dwcp_ml.evaluation.record import record
 from dwcp_ml.evaluation.run import start
 from dwcp_ml.evaluation.sources import Sources, stage_sources
-from dwcp_ml.files import write_json
+from dwcp_ml.files import as_json, whole_file, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,26 @@ def assess(
     champion: Path | None = None,
     tick: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
-    """Like ``evaluate``, on one model's folder and parts that are already found."""
+    """Like ``evaluate``, on one model's folder and parts that are already found.
+
+    The report is held from the beginning and appears last, so that two runs at once cannot mix
+    their files.
+    """
+    with whole_file(out / f"{name}_report.json") as draft:
+        report = _assessed(name, folder, sources, out, params, champion, tick)
+        draft.write_text(as_json(report), encoding="utf-8")
+    return report
+
+
+def _assessed(
+    name: str,
+    folder: Path,
+    sources: Sources,
+    out: Path,
+    params: Params,
+    champion: Path | None,
+    tick: Callable[[int, int], None],
+) -> dict[str, Any]:
     steps = len(sources.fresh) + 4
     run = start(name, folder, sources, params, champion)
     tick(1, steps)
@@ -85,6 +104,5 @@ def assess(
     report = record(run, judged, seeds, gates, p99_ms)
     report["figures"] = write_figures(run.figures(test), out / "figures" / name)
     write_json(out / "metrics" / f"{name}.json", flat_metrics(report))
-    write_json(out / f"{name}_report.json", report)
     tick(steps, steps)
     return report

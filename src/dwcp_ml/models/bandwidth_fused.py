@@ -36,7 +36,7 @@ def floors(window: int) -> NDArray[np.float32]:
     return np.append(np.tile(step, window + 1), 1e-3).astype(np.float32)
 
 
-def projection(window: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def projection(window: int, smoothing: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weights (w * 7 + 7 + 1, w * CONTEXT) and offsets from logarithms to cut inputs.
 
     The logarithms: of the window, oldest step first; of each column's lowest value; of the
@@ -50,7 +50,7 @@ def projection(window: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     newest = size - WIDTH
     for step in range(window):
         now, to = step * WIDTH, weights[:, step].T
-        to[0, RATE:size:WIDTH] = -4 * net.smoothing_weights(window)
+        to[0, RATE:size:WIDTH] = -4 * net.smoothing_weights(window, smoothing)
         to[2, RTT:size:WIDTH], to[2, CWND:size:WIDTH] = 4 / window, -4 / window
         for row, column, scale in ((0, RATE, 4), (1, RATE, 4), (2, CWND, 4), (3, RATE, 1)):
             to[row, now + column] += scale
@@ -72,7 +72,7 @@ def projection(window: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return weights.reshape(reference + 1, -1).astype(np.float32), offset.ravel().astype(np.float32)
 
 
-def heads(window: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def heads(window: int, smoothing: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weights (4 + w * 7 + 7 + 1, 4 + SCORES) and offsets from [residuals, logarithms].
 
     The log forecasts, then a score for each class. With u the log share of the reference and the
@@ -82,7 +82,7 @@ def heads(window: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     size = window * WIDTH
     reference = size + WIDTH
     weights = np.zeros((reference + 1, len(net.FORECASTS)))
-    weights[RATE:size:WIDTH, 0] = net.smoothing_weights(window)
+    weights[RATE:size:WIDTH, 0] = net.smoothing_weights(window, smoothing)
     for head, column in enumerate(COLUMNS[1:], 1):
         weights[size - WIDTH + column, head] = 1
     weights = np.vstack([np.eye(len(net.FORECASTS)), weights])
@@ -106,24 +106,24 @@ def logarithms(features: Any) -> Any:
     return tf.math.log(tf.maximum(every, floors(window)))
 
 
-def context(logs: Any, window: int) -> Any:
+def context(logs: Any, window: int, smoothing: float) -> Any:
     """What the network sees, (n, w, CONTEXT), from ``logarithms``; equals ``net.prepare``'s."""
     tf = quiet.tensorflow()
-    weights, offset = projection(window)
+    weights, offset = projection(window, smoothing)
     steps = tf.reshape(tf.matmul(logs, weights) + offset, (-1, window, net.CONTEXT))
     cut = tf.clip_by_value(steps, -net.CLIP, net.CLIP)
     return tf.matmul(cut, kinds_from_steps(MEASURED, KINDS, net.CLIP))
 
 
-def decision(network: Any) -> Callable[[Any], dict[str, Any]]:
+def decision(network: Any, smoothing: float) -> Callable[[Any], dict[str, Any]]:
     """Raw windows to the outputs of the graph, by name; answers as ``net.decision`` does."""
     tf = quiet.tensorflow()
     window = int(network.input_shape[1])
-    weights, offset = heads(window)
+    weights, offset = heads(window, smoothing)
 
     def answer(features: Any) -> dict[str, Any]:
         logs = logarithms(features)
-        residuals = network(context(logs, window), training=False)
+        residuals = network(context(logs, window, smoothing), training=False)
         both = tf.matmul(tf.concat([residuals, logs], axis=1), weights) + offset
         forecast, scores = tf.split(both, [len(net.FORECASTS), SCORES], axis=1)
         forecast = tf.exp(forecast)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,9 +14,9 @@ from dwcp_ml.models import bandwidth_fused
 from dwcp_ml.models import bandwidth_network as net
 from dwcp_ml.models.bandwidth_figures import bandwidth_figures
 from dwcp_ml.models.bandwidth_metrics import METRICS
-from dwcp_ml.models.bandwidth_rivals import answer, classify, fit_rivals
+from dwcp_ml.models.bandwidth_rivals import RATE, answer, fit_rivals
+from dwcp_ml.models.bandwidth_windows import bandwidth_windows, input_names, residuals
 from dwcp_ml.models.base import (
-    Array,
     Examples,
     Figure,
     GateRule,
@@ -28,8 +28,6 @@ from dwcp_ml.models.base import (
     TrainingLog,
 )
 from dwcp_ml.models.keras_training import Schedule, train_network
-from dwcp_ml.models.sampling import latent, sampled
-from dwcp_ml.telemetry.windows import SEGMENT_COLUMNS, gather, hour_of_day, segments, window_ends
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,10 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from dwcp_ml.telemetry.blocks import Block
     from dwcp_ml.telemetry.dataset import Part
-
-TRUTH = ("expected_next_mbps", "announced_depth", "latent_mbps", "next_latent_mbps")
 
 
 class BandwidthParams(ModelParams):
@@ -51,6 +46,10 @@ class BandwidthParams(ModelParams):
     train_windows: int = Field(150_000, ge=100, description="windows taken from the train part")
     validation_windows: int = Field(40_000, ge=100)
     test_windows: int = Field(450_000, ge=100, description="of the test part and of a fresh fleet")
+    daily_phase: bool = Field(
+        False, description="eighth input time_of_day, for sources whose days are alike"
+    )
+    attention: bool = Field(False, description="look back at all states of the window")
     lstm_units: tuple[int, int] = (64, 32)
     dense_units: int = Field(16, ge=1)
     dropout: float = Field(0.2, ge=0, lt=1)
@@ -68,10 +67,16 @@ class BandwidthParams(ModelParams):
 
 @dataclass(frozen=True)
 class Fitted:
-    """The trained network and its window."""
+    """The trained network and the weight of the newest step in the base of throughput."""
 
     network: Any
-    window: int
+    smoothing: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Steps and features of an input."""
+        _, window, context = self.network.input_shape
+        return int(window), len(net.FEATURES) + (context > net.CONTEXT)
 
 
 class BandwidthPredictor:
@@ -91,6 +96,7 @@ class BandwidthPredictor:
             "see features",
             net.FEATURES,
             "Newest step last; link_type dc 0, metro 1, wan 2, edge 3; network_tier 1-3.",
+            joins={"daily_phase": (net.PHASE,)},
         ),
     )
     outputs = (
@@ -110,59 +116,57 @@ class BandwidthPredictor:
 
     def examples(self, part: Part, params: BandwidthParams) -> Examples:
         """Windows of a part, thinned evenly to the number asked for."""
-
-        def ends(block: Block) -> NDArray[np.int64]:
-            valid = np.asarray(np.isfinite(block.columns.matrix(net.FEATURES)).all(axis=1))
-            runs = segments(block.columns, part.step_s, valid)
-            return window_ends(runs, params.window, horizon=1)
-
         limit = {"train": params.train_windows, "validation": params.validation_windows}
-        found = sampled(
-            part,
-            ends,
-            lambda block, rows: _examples(block, rows, params.window),
-            limit.get(part.role, params.test_windows),
-            needs=(*SEGMENT_COLUMNS, *net.FEATURES),
-            more=("region",),
-            truth=TRUTH,
-        )
-        return replace(found, group=np.unique(found.group, return_inverse=True)[1])
+        most = limit.get(part.role, params.test_windows)
+        return bandwidth_windows(part, params.window, input_names(params.daily_phase), most)
 
     def fit(
         self, train: Examples, validation: Examples, params: BandwidthParams, log: TrainingLog
     ) -> Fitted:
         """Fit the log residuals with an L1-like loss."""
         quiet.keras(params.seed)
-        network = net.build(params.window, params.dropout, params.lstm_units, params.dense_units)
+        smoothing = net.fit_smoothing(train.features[:, :, RATE], train.targets["forecast"][:, 0])
+        data = [residuals(e, smoothing) for e in (train, validation)]
+        network = net.build(
+            data[0][0].shape[1:],
+            params.dropout,
+            params.lstm_units,
+            params.dense_units,
+            attention=params.attention,
+        )
         schedule = Schedule(params.epochs, params.batch_size, params.learning_rate, params.patience)
         train_network(
             network,
-            _residuals(train),
-            _residuals(validation),
+            data[0],
+            data[1],
             net.head_loss(params.head_weights),
             schedule,
             log,
         )
-        return Fitted(network, params.window)
+        return Fitted(network, smoothing)
 
     def save(self, fitted: Fitted, folder: Path) -> None:
-        """Write the network as weights and configuration."""
+        """Write the network as weights and configuration, and the smoothing."""
         from dwcp_ml.export.native import save_keras
+        from dwcp_ml.files import write_json
 
         save_keras(fitted.network, folder)
+        write_json(folder / "base.json", {"smoothing": fitted.smoothing})
 
     def load(self, folder: Path) -> Fitted:
         """Read what ``save`` wrote."""
+        import json
+
         from dwcp_ml.export.native import load_keras
 
-        network = load_keras(folder)
-        return Fitted(network, int(network.input_shape[1]))
+        base = json.loads((folder / "base.json").read_text())
+        return Fitted(load_keras(folder), float(base["smoothing"]))
 
     def predict(self, fitted: Fitted, features: NDArray[np.float32]) -> Outputs:
         """Answers of the network as it was trained, which the graph must give too."""
         tf = quiet.tensorflow()
 
-        decide = net.decision(fitted.network)
+        decide = net.decision(fitted.network, fitted.smoothing)
         chunks = [
             decide(tf.constant(c)) for c in np.array_split(features, -(-len(features) // 4096))
         ]
@@ -175,15 +179,16 @@ class BandwidthPredictor:
 
     def serving(self, fitted: Fitted) -> Serving:
         """What the ONNX graph and a SavedModel are made from."""
-        signature = {"features": (None, fitted.window, len(net.FEATURES))}
-        return Serving(bandwidth_fused.decision(fitted.network), signature, fitted.network)
+        plain = fitted.shape[1] == len(net.FEATURES)  # only those are fused
+        decide = (bandwidth_fused if plain else net).decision(fitted.network, fitted.smoothing)
+        return Serving(decide, {"features": (None, *fitted.shape)}, fitted.network)
 
     def facts(self, fitted: Fitted) -> dict[str, object]:
-        """The fixed scaling inside the graph; nothing is fitted to data but weights."""
+        """The scaling inside the graph; its scales are fixed, its smoothing is fitted."""
         return {
             "scaler": {
                 "kind": "log residual to the window, fixed scales",
-                "base_smoothing": net.SMOOTHING,
+                "base_smoothing": fitted.smoothing,
                 "floors": net.FLOORS.tolist(),
             },
             "threshold": None,
@@ -246,44 +251,6 @@ class BandwidthPredictor:
     ) -> tuple[Figure, ...]:
         """Predicted against true, error by hour and around level drops."""
         return bandwidth_figures(examples, outputs, rivals)
-
-
-def _examples(block: Block, ends: NDArray[np.int64], window: int) -> Examples:
-    columns = block.columns
-    target = np.stack(
-        [np.asarray(columns[name][ends + 1], np.float32) for name in net.FORECASTS], axis=1
-    )
-    link, tier = columns["link_type"][ends], columns["network_tier"][ends]
-    time_s = np.asarray(columns["timestamp"][ends], np.int64)
-    return Examples(
-        features=gather(columns, net.FEATURES, ends, window),
-        targets={
-            "forecast": target,
-            "bandwidth_class": classify(target[:, 0], link, tier),
-        },
-        group=columns.link(ends),
-        time_s=time_s,
-        slices={
-            "link_type": columns.text("link_type", ends),
-            "tier": columns.text("network_tier", ends),
-            "region": columns.text("region", ends),
-            "hour": hour_of_day(time_s),
-        },
-        truth=latent(block, TRUTH, ends),
-    )
-
-
-def _residuals(examples: Examples) -> tuple[Array, Array]:
-    """Network inputs (n, w, CONTEXT) and log residuals (n, 4)."""
-    tf = quiet.tensorflow()
-
-    inputs, base = [], []
-    for chunk in np.array_split(examples.features, -(-max(len(examples), 1) // 16384)):
-        prepared = net.prepare(tf.constant(chunk))
-        inputs.append(np.asarray(prepared[0]))
-        base.append(np.asarray(prepared[1]))
-    target = np.log(np.maximum(examples.targets["forecast"], net.FLOORS))
-    return np.concatenate(inputs), (target - np.concatenate(base)).astype(np.float32)
 
 
 MODEL = BandwidthPredictor()

@@ -69,12 +69,18 @@ def _best_alpha(validation: Examples) -> float:
 
 
 def _lags(examples: Examples) -> NDArray[np.float64]:
-    """Log measurements of the window relative to the newest log throughput, (n, 5 w + 7)."""
+    """Log measurements of the window relative to their newest, (n, 5 w + 7).
+
+    With the time of day among the inputs, the sine and cosine of its phase as well.
+    """
     x = examples.features.astype(np.float64)
     logs = np.log(np.maximum(x[:, :, [2, 0, 1, 3, 6]], 1e-5))
     anchor = logs[:, -1:, :]
     kinds = np.eye(4)[x[:, -1, 4].astype(int)]
-    return np.concatenate([(logs - anchor).reshape(len(x), -1), anchor[:, 0, 1:4], kinds], axis=1)
+    angle = x[:, -1, len(net.FEATURES) :] * (2 * np.pi / 24)
+    day = [np.sin(angle), np.cos(angle)]
+    lags = (logs - anchor).reshape(len(x), -1)
+    return np.concatenate([lags, anchor[:, 0, 1:4], kinds, *day], axis=1)
 
 
 def _regressed(examples: Examples, model: Any) -> NDArray[np.float32]:

@@ -104,17 +104,28 @@ class Tensor:
     unit: str
     features: tuple[str, ...] = ()
     description: str = ""
-    least: Mapping[str, int] = field(default_factory=dict)  # smallest size of a dynamic axis
+    least: Mapping[str, int | str] = field(default_factory=dict)  # of a dynamic axis, or parameter
+    joins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # features a flag adds
 
 
 def resolved(tensors: tuple[Tensor, ...], params: ModelParams) -> tuple[Tensor, ...]:
-    """The tensors with every axis that names a parameter set to that parameter's value."""
+    """The tensors as these parameters make them: sizes of named axes, features that join."""
 
     def size(axis: int | str | None) -> int | str | None:
         known = isinstance(axis, str) and axis in type(params).model_fields
         return getattr(params, str(axis)) if known else axis
 
-    return tuple(replace(t, shape=tuple(size(axis) for axis in t.shape)) for t in tensors)
+    def whole(tensor: Tensor) -> Tensor:
+        shape = tuple(n for n in map(size, tensor.shape) if n != 0)  # 0: no such axis
+        more = [f for flag, names in tensor.joins.items() if getattr(params, flag) for f in names]
+        if more:
+            shape = (*shape[:-1], len(tensor.features) + len(more))
+        least = {axis: size(n) or 0 for axis, n in tensor.least.items()}
+        return replace(
+            tensor, shape=shape, features=(*tensor.features, *more), joins={}, least=least
+        )
+
+    return tuple(whole(tensor) for tensor in tensors)
 
 
 @dataclass(frozen=True)

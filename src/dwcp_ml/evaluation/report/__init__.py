@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from dwcp_ml.evaluation.jsons import read_json
+from dwcp_ml.evaluation.report.backtests import BACKTEST
 from dwcp_ml.evaluation.report.markdown import markdown
 from dwcp_ml.evaluation.report.master import (
     APPROVED,
@@ -16,7 +18,7 @@ from dwcp_ml.evaluation.report.master import (
 )
 from dwcp_ml.evaluation.report.page import page
 from dwcp_ml.evaluation.report.terminal import summary_table
-from dwcp_ml.files import write_json, write_text
+from dwcp_ml.files import as_json, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +44,7 @@ def report(reports: Path, models: Sequence[str]) -> dict[str, Any]:
 
     Args:
         reports: folder of MODEL_report.json, figures/ and, where a contract ran,
-            data_quality.json; receives the three files.
+            data_quality.json and backtest.json; receives the three files.
         models: names of the models that were asked for, in the order shown.
 
     Returns:
@@ -51,8 +53,16 @@ def report(reports: Path, models: Sequence[str]) -> dict[str, Any]:
     found = read_reports(reports, models)
     quality_file = reports / QUALITY
     quality = read_json(quality_file) if quality_file.exists() else None
+    measured = reports / BACKTEST
+    backtest = read_json(measured) if measured.exists() else None
     master = master_report(found, models, quality)
-    write_json(reports / f"{MASTER}.json", master)
-    write_text(reports / f"{MASTER}.md", markdown(master, found))
-    write_text(reports / f"{MASTER}.html", page(master, found, quality, reports / "figures"))
+    with ExitStack() as all_or_none:
+        texts = {
+            "json": as_json(master),  # the first to enter appears last
+            "md": markdown(master, found),
+            "html": page(master, found, quality, backtest, reports / "figures"),
+        }
+        for ending, text in texts.items():
+            draft = all_or_none.enter_context(whole_file(reports / f"{MASTER}.{ending}"))
+            draft.write_text(text, encoding="utf-8")
     return master

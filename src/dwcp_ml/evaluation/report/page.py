@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dwcp_ml.evaluation.report import text
+from dwcp_ml.evaluation.report.backtests import backtest_section
 from dwcp_ml.evaluation.report.cells import badge
 from dwcp_ml.evaluation.report.html import Markup, join, mark, table, tag
 from dwcp_ml.evaluation.report.master import APPROVED, approved
@@ -48,6 +49,7 @@ def page(
     master: Mapping[str, Any],
     reports: Mapping[str, Report],
     quality: Mapping[str, Any] | None,
+    backtest: Mapping[str, Any] | None,
     figures: Path,
 ) -> str:
     """The whole document; ``figures`` is the folder of the figures' CSV files."""
@@ -58,6 +60,7 @@ def page(
                 "main",
                 _verdict(master, reports),
                 *(model_section(r, figures) for r in reports.values()),
+                backtest_section(backtest),
                 _quality(quality),
                 _how_to_read(),
             ),
@@ -78,7 +81,11 @@ def _recommendation(master: Mapping[str, Any]) -> str:
 def _navigation(reports: Mapping[str, Report]) -> Markup:
     links: list[tuple[str, str, bool | None]] = [("summary", "Summary", None)]
     links += [(n, r["title"], approved(r)) for n, r in reports.items()]
-    links += [("data", "Data", None), ("reading", "How to read it", None)]
+    links += [
+        ("backtest", "Real measurements", None),
+        ("data", "Data", None),
+        ("reading", "How to read it", None),
+    ]
     signs: dict[bool | None, Markup] = {
         True: tag("span", " ✓", css="mark ok"),
         False: tag("span", " ✗", css="mark bad"),
