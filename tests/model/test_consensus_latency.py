@@ -13,7 +13,7 @@ from dwcp_ml.export.canonical import canonical
 from dwcp_ml.export.parity import check_parity
 from dwcp_ml.export.session import open_session, score
 from dwcp_ml.export.signature import check_signature
-from dwcp_ml.models.base import Examples
+from dwcp_ml.models.base import Examples, resolved
 from dwcp_ml.models.consensus_features import LATENCY, WINDOW, consensus_examples, is_held_out
 from dwcp_ml.models.consensus_latency import MODEL, ConsensusLatencyParams
 from dwcp_ml.models.consensus_metrics import delays
@@ -59,7 +59,7 @@ def fitted(examples):
 @pytest.fixture(scope="module")
 def session(fitted):
     graph = canonical(MODEL.graph(fitted))
-    check_signature(graph, MODEL.inputs, MODEL.outputs)
+    check_signature(graph, resolved(MODEL.inputs, PARAMS), MODEL.outputs)
     return open_session(graph.SerializeToString())
 
 

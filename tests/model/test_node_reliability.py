@@ -12,7 +12,7 @@ from dwcp_ml.export.parity import check_parity
 from dwcp_ml.export.session import open_session, score
 from dwcp_ml.export.signature import check_signature
 from dwcp_ml.files import write_json
-from dwcp_ml.models.base import Examples
+from dwcp_ml.models.base import Examples, resolved
 from dwcp_ml.models.node_estimators import fit_both
 from dwcp_ml.models.node_features import FEATURES, LABEL, counted, node_examples
 from dwcp_ml.models.node_reliability import MODEL, Fitted, NodeReliabilityParams
@@ -60,7 +60,7 @@ def fitted(examples, log):
 @pytest.fixture(scope="module")
 def session(fitted):
     graph = canonical(MODEL.graph(fitted))
-    check_signature(graph, MODEL.inputs, MODEL.outputs)
+    check_signature(graph, resolved(MODEL.inputs, PARAMS), MODEL.outputs)
     return open_session(graph.SerializeToString())
 
 

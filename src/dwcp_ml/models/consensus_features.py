@@ -37,9 +37,16 @@ TRUTH = ("episode_type", "consensus_base_ms", "consensus_spike")
 
 
 def consensus_examples(
-    part: Part, baseline_steps: int, stride: int, holdout: float, most: int
+    part: Part,
+    baseline_steps: int,
+    stride: int,
+    holdout: float,
+    most: int,
+    *,
+    window: int = WINDOW,
+    context: tuple[str, ...] = (),
 ) -> Examples:
-    """Windows of a part: (n, baseline_steps + WINDOW, 1), ms.
+    """Windows of a part: (n, baseline_steps + window, 1 + context), the latency first, ms.
 
     Train and validation use the clusters that are not held out, test those that are, fresh all.
     Where a part has none of its side, as with very few clusters, it uses all it has; the test is
@@ -52,11 +59,14 @@ def consensus_examples(
         stride: steps between two windows of a cluster.
         holdout: share of the clusters that are held out.
         most: windows at most; more are thinned evenly.
+        window: newest steps, which are judged.
+        context: columns beside the latency.
     """
     labelled = LABEL in _column_names(part.telemetry)
-    needed = (LATENCY, LABEL) if labelled else (LATENCY,)
+    inputs = (LATENCY, *context)
+    needed = (*inputs, LABEL) if labelled else inputs
     sided = part.role != "fresh" and _has_side(part, holdout)
-    length = baseline_steps + WINDOW
+    length = baseline_steps + window
 
     def runs(block: Block) -> Segments:
         valid = np.isfinite(block.columns.matrix(needed)).all(axis=1) & _first_peer(block)
@@ -71,7 +81,7 @@ def consensus_examples(
     return sampled(
         part,
         ends,
-        lambda block, rows: _examples(block, rows, runs(block), length),
+        lambda block, rows: _examples(block, rows, runs(block), length, window, inputs),
         most,
         needs=(*SEGMENT_COLUMNS, *needed, "cluster_id"),
         more=("link_type", "region"),
@@ -96,7 +106,14 @@ def _column_names(telemetry: Path) -> list[str]:
         return list(file.schema_arrow.names)
 
 
-def _examples(block: Block, ends: NDArray[np.int64], runs: Segments, length: int) -> Examples:
+def _examples(
+    block: Block,
+    ends: NDArray[np.int64],
+    runs: Segments,
+    length: int,
+    window: int,
+    inputs: tuple[str, ...],
+) -> Examples:
     columns = block.columns
     time_s = np.asarray(columns["timestamp"][ends], np.int64)
     slices: dict[str, Array] = {
@@ -106,11 +123,11 @@ def _examples(block: Block, ends: NDArray[np.int64], runs: Segments, length: int
     }
     truth: dict[str, Array] = {}
     if block.truth is not None:
-        truth = _truth(block, block.truth, ends, runs, length)
-        slices |= _truth_slices(block.truth, columns, ends)
+        truth = _truth(block, block.truth, ends, runs, length, window)
+        slices |= _truth_slices(block.truth, columns, ends, window)
     group = columns.text("cluster_id", ends).astype(str)
-    features = gather(columns, (LATENCY,), ends, length)
-    return Examples(features, _targets(columns, ends), group, time_s, slices, truth)
+    features = gather(columns, inputs, ends, length)
+    return Examples(features, _targets(columns, ends, window), group, time_s, slices, truth)
 
 
 def _first_peer(block: Block) -> NDArray[np.bool_]:
@@ -145,14 +162,19 @@ def _unbroken(cluster: Array, ends: NDArray[np.int64], length: int) -> NDArray[n
     return in_window(changes, ends, length - 1) == 0
 
 
-def _targets(columns: Columns, ends: NDArray[np.int64]) -> dict[str, Array]:
+def _targets(columns: Columns, ends: NDArray[np.int64], window: int) -> dict[str, Array]:
     if LABEL not in columns.numbers:
         return {}
-    return {LABEL: (in_window(columns[LABEL] > 0, ends) >= LEAST_HIGH).astype(np.int64)}
+    return {LABEL: (in_window(columns[LABEL] > 0, ends, window) >= LEAST_HIGH).astype(np.int64)}
 
 
 def _truth(
-    block: Block, hidden: Columns, ends: NDArray[np.int64], runs: Segments, length: int
+    block: Block,
+    hidden: Columns,
+    ends: NDArray[np.int64],
+    runs: Segments,
+    length: int,
+    window: int,
 ) -> dict[str, Array]:
     """Steps that look high to one who knows the base; the episode of the newest row.
 
@@ -168,13 +190,15 @@ def _truth(
     whole = first >= runs.start[run] + length - 1
     inside = (hidden.text("episode_type", ends) != "none") & whole
     return {
-        "looks_high": in_window(looks_high, ends),
+        "looks_high": in_window(looks_high, ends, window),
         "episode": np.where(inside, block.first + first, -1),
         "since_start": ends - first,
     }
 
 
-def _truth_slices(hidden: Columns, columns: Columns, ends: NDArray[np.int64]) -> dict[str, Array]:
+def _truth_slices(
+    hidden: Columns, columns: Columns, ends: NDArray[np.int64], window: int
+) -> dict[str, Array]:
     """Episode type of positive windows; spikes and partial episodes in normal ones; else "".
 
     A partial episode has too few high steps for the label: whether to flag it is a matter of
@@ -183,14 +207,14 @@ def _truth_slices(hidden: Columns, columns: Columns, ends: NDArray[np.int64]) ->
     high = columns[LABEL] > 0
     words = [str(w) for w in hidden.words["episode_type"]]
     per_type = [
-        in_window(high & (hidden["episode_type"] == i), ends)
+        in_window(high & (hidden["episode_type"] == i), ends, window)
         if w != "none"
         else np.zeros(len(ends))
         for i, w in enumerate(words)
     ]
-    steps = in_window(high, ends)
+    steps = in_window(high, ends, window)
     positive = steps >= LEAST_HIGH
-    spiked = in_window(hidden["consensus_spike"] > 0, ends) > 0
+    spiked = in_window(hidden["consensus_spike"] > 0, ends, window) > 0
     return {
         "episode": np.where(positive, np.array(words)[np.argmax(per_type, axis=0)], ""),
         "spike": np.where(positive, "", np.where(spiked, "yes", "no")),

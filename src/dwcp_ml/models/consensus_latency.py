@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field
 
 from dwcp_ml.errors import TrainingError
 from dwcp_ml.export.quiet import keras
@@ -16,19 +15,20 @@ from dwcp_ml.models.base import (
     Examples,
     Figure,
     GateRule,
-    ModelParams,
     Outputs,
     Predictor,
     Tensor,
     TrainingLog,
 )
+from dwcp_ml.models.consensus_context import CONTEXT, context, scales
 from dwcp_ml.models.consensus_features import LATENCY, LEAST_HIGH, WINDOW, consensus_examples
 from dwcp_ml.models.consensus_metrics import METRICS, consensus_figures
+from dwcp_ml.models.consensus_params import ConsensusLatencyParams
 from dwcp_ml.models.consensus_rivals import fit_rivals, normal
 from dwcp_ml.models.keras_training import Schedule, train_network
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -38,35 +38,6 @@ if TYPE_CHECKING:
 
 CHUNK = 2048  # rows through TensorFlow at once
 EPISODES = ("leader_change", "level_shift", "ramp", "variance_burst")
-
-
-class ConsensusLatencyParams(ModelParams):
-    """Section ``consensus_latency`` of params.yaml."""
-
-    baseline_steps: int = Field(
-        900, ge=WINDOW, description="history before the window; its median is the baseline"
-    )
-    holdout: float = Field(0.5, ge=0, lt=1, description="share of clusters kept for the test")
-    train_stride: int = Field(40, ge=1, description="steps between two windows of a cluster")
-    validation_stride: int = Field(4, ge=1)
-    test_stride: int = Field(4, ge=1)
-    fresh_stride: int = Field(8, ge=1)
-    train_windows: int = Field(20_000, ge=100, description="at most; more are thinned evenly")
-    validation_windows: int = Field(25_000, ge=100)
-    test_windows: int = Field(42_000, ge=100, description="of the test part and of a fresh fleet")
-    lstm_units: tuple[int, int] = (64, 32)
-    dropout: float = Field(0.5, ge=0, lt=1, description="of the code, in training")
-    level_weight: float = Field(2.0, ge=0, description="weight of |median| in the score")
-    threshold_percentile: float = Field(
-        99.0, gt=50, lt=100, description="of the scores of normal validation windows"
-    )
-    epochs: int = Field(4, ge=1)
-    batch_size: int = Field(256, ge=1)
-    learning_rate: float = Field(2e-3, gt=0)
-    patience: int = Field(2, ge=1)
-    min_episode_recall: float = 0.95
-    max_spike_alarms: float = 0.02
-    slice_min_balanced_accuracy: float = 0.93
 
 
 @dataclass(frozen=True)
@@ -79,10 +50,11 @@ class Fitted:
     threshold: float
     percentile: float
     labelled: bool  # whether windows with the label were left out of training
+    view: net.View = field(default_factory=net.View)
 
     def decision(self) -> Any:
         """The TensorFlow function from raw features to the decision."""
-        return net.decision(self.network, self.scale, self.level_weight, self.threshold)
+        return net.decision(self.network, self.view, self.scale, self.level_weight, self.threshold)
 
 
 class ConsensusLatency:
@@ -104,7 +76,8 @@ class ConsensusLatency:
             (LATENCY,),
             f"Newest step last, {WINDOW} steps at least; the last {WINDOW} are judged against the "
             "median of those before them, of which about 900 serve best.",
-            {"steps": WINDOW},
+            {"steps": "window"},
+            {"context": CONTEXT},
         ),
     )
     outputs = (
@@ -114,7 +87,7 @@ class ConsensusLatency:
 
     def span(self, params: ConsensusLatencyParams) -> tuple[int, int]:
         """Baseline and window; nothing ahead."""
-        return params.baseline_steps + WINDOW, 0
+        return params.baseline_steps + params.window, 0
 
     def examples(self, part: Part, params: ConsensusLatencyParams) -> Examples:
         """Windows of the clusters that this part may use."""
@@ -126,7 +99,15 @@ class ConsensusLatency:
         }[part.role]
         limit = {"train": params.train_windows, "validation": params.validation_windows}
         most = limit.get(part.role, params.test_windows)
-        return consensus_examples(part, params.baseline_steps, stride, params.holdout, most)
+        return consensus_examples(
+            part,
+            params.baseline_steps,
+            stride,
+            params.holdout,
+            most,
+            window=params.window,
+            context=CONTEXT if params.context else (),
+        )
 
     def fit(
         self,
@@ -139,24 +120,26 @@ class ConsensusLatency:
         from dwcp_ml.export.threshold import settled
 
         keras(params.seed)
-        data = [_smooth(e.features[normal(e)]) for e in (train, validation)]
-        if not all(len(part) for part in data):
+        calm = [e.features[normal(e)] for e in (train, validation)]
+        if not all(len(part) for part in calm):
             raise TrainingError(
-                f"{self.name}: no normal window of {params.baseline_steps + WINDOW} steps to train "
-                "or validate on; lower baseline_steps or give longer series"
+                f"{self.name}: no normal window of {params.baseline_steps + params.window} steps "
+                "to train or validate on; lower baseline_steps or give longer series"
             )
-        scale = max(float(1.4826 * np.median(np.abs(data[0]))), 1e-3)
-        sequences = [(part / np.float32(scale))[:, :, None] for part in data]
-        network = net.build(params.lstm_units, params.dropout)
+        view, scale = _view(calm[0], params)
+        sequences = [_chunked(lambda x: net.channels(x, view, scale), part) for part in calm]
+        network = net.build(
+            params.lstm_units, params.dropout, *sequences[0].shape[1:], attention=params.attention
+        )
         schedule = Schedule(params.epochs, params.batch_size, params.learning_rate, params.patience)
         train_network(
             network, (sequences[0],) * 2, (sequences[1],) * 2, "mean_squared_error", schedule, log
         )
         labelled = bool(train.targets)
         draft = Fitted(
-            network, scale, params.level_weight, 0.0, params.threshold_percentile, labelled
+            network, scale, params.level_weight, 0.0, params.threshold_percentile, labelled, view
         )
-        scores = self.predict(draft, validation.features[normal(validation)])[net.SCORE]
+        scores = self.predict(draft, calm[1])[net.SCORE]
         return _with_threshold(draft, settled(scores, params.threshold_percentile / 100))
 
     def save(self, fitted: Fitted, folder: Path) -> None:
@@ -174,7 +157,8 @@ class ConsensusLatency:
         from dwcp_ml.export.native import load_keras
 
         numbers = json.loads((folder / "decision.json").read_text())
-        return Fitted(load_keras(folder), **numbers)
+        view = net.View(**numbers.pop("view"))
+        return Fitted(load_keras(folder), view=view, **numbers)
 
     def predict(self, fitted: Fitted, features: NDArray[np.float32]) -> Outputs:
         """Answers of the TensorFlow function that the graph is made from."""
@@ -186,19 +170,21 @@ class ConsensusLatency:
         """The ONNX graph."""
         from dwcp_ml.export.keras_graph import from_tensorflow
 
-        return from_tensorflow(fitted.decision(), {"features": (None, "steps", 1)})
+        channels = 1 + len(fitted.view.context_scale)
+        return from_tensorflow(fitted.decision(), {"features": (None, "steps", channels)})
 
     def facts(self, fitted: Fitted) -> dict[str, object]:
         """Scale, level term and threshold inside the graph."""
+        own = {k: v for k, v in _numbers(fitted)["view"].items() if k != "window" and v}
         return {
-            "scaler": {"kind": "log ratio to the trailing median", "scale": fitted.scale},
+            "scaler": {"kind": "log ratio to the trailing median", "scale": fitted.scale, **own},
             "level_weight": fitted.level_weight,
             "threshold": fitted.threshold,
             "threshold_percentile": fitted.percentile,
             "threshold_from": "normal validation windows"
             if fitted.labelled
             else "all validation windows, because the source has no label",
-            "window_steps": WINDOW,
+            "window_steps": fitted.view.window,
             "least_high_steps": LEAST_HIGH,
         }
 
@@ -206,7 +192,7 @@ class ConsensusLatency:
         self, train: Examples, validation: Examples, params: ConsensusLatencyParams
     ) -> Mapping[str, Predictor]:
         """Median + MAD, the best order statistic, a global static threshold."""
-        return fit_rivals(validation, params.threshold_percentile)
+        return fit_rivals(validation, params.threshold_percentile, params.window)
 
     def ceiling(self, examples: Examples) -> Outputs | None:
         """What one who knows the cluster's momentary base would flag."""
@@ -260,20 +246,30 @@ class ConsensusLatency:
         return consensus_figures(examples, outputs, rivals)
 
 
-def _smooth(features: Array) -> Array:
-    """``net.prepare`` in chunks: (n, steps, 1) to (n, SMOOTH)."""
-    parts = [
-        np.asarray(net.prepare(features[i : i + CHUNK])) for i in range(0, len(features), CHUNK)
-    ]
-    return np.concatenate(parts) if parts else np.empty((0, net.SMOOTH), np.float32)
+def _view(normal_windows: Array, params: ConsensusLatencyParams) -> tuple[net.View, float]:
+    """What the network sees, and the robust deviation of normal log ratios."""
+    plain = net.View(params.window, params.spread_floor, (1.0,) * params.context)
+    smooth = _chunked(lambda x: net.prepare(x, plain), normal_windows)
+    scale = max(float(1.4826 * np.median(np.abs(smooth))), 1e-3)
+    if not params.context:
+        return plain, scale
+    changes = _chunked(lambda x: context(x, params.window), normal_windows)
+    return replace(plain, context_scale=scales(changes)), scale
 
 
-def _numbers(fitted: Fitted) -> dict[str, float | bool]:
-    return {k: v for k, v in vars(fitted).items() if k != "network"}
+def _chunked(function: Callable[[Array], Any], features: Array) -> Array:
+    """A TensorFlow function of (n, ...) in chunks."""
+    return np.concatenate(
+        [np.asarray(function(features[i : i + CHUNK])) for i in range(0, len(features), CHUNK)]
+    )
+
+
+def _numbers(fitted: Fitted) -> dict[str, Any]:
+    return {k: v for k, v in vars(fitted).items() if k != "network"} | {"view": asdict(fitted.view)}
 
 
 def _with_threshold(fitted: Fitted, threshold: float) -> Fitted:
-    return Fitted(**{**vars(fitted), "threshold": threshold})
+    return replace(fitted, threshold=threshold)
 
 
 MODEL = ConsensusLatency()

@@ -8,6 +8,7 @@ import numpy as np
 
 from dwcp_ml.metrics import average_precision
 from dwcp_ml.models.node_features import LABEL
+from dwcp_ml.models.node_history import summary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,8 +25,9 @@ def fit_both(
 ) -> tuple[dict[Kind, Any], dict[Kind, float]]:
     """Both estimators and their average precision on validation.
 
-    The forest sees no label. Boosting stops on validation, not on rows drawn from train, which
-    are neighbours in time of those it learns from.
+    The forest sees no label, so it also learns from rows that nobody labelled (-1). Boosting stops
+    on validation, not on rows drawn from train, which are neighbours in time of those it learns
+    from.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -44,20 +46,26 @@ def fit_both(
         random_state=params.seed,
     )
     label = validation.targets[LABEL]
+    rows, judged = summary(train.features), summary(validation.features)
+    known = train.targets[LABEL] >= 0
     with threadpool_limits(limits=1):  # OpenMP's threads wait for each other on a shared machine
-        forest.fit(train.features)
-        boosting.fit(train.features, train.targets[LABEL], X_val=validation.features, y_val=label)
+        forest.fit(rows)
+        boosting.fit(rows[known], train.targets[LABEL][known], X_val=judged, y_val=label)
         fitted: dict[Kind, Any] = {"isolation_forest": forest, "gradient_boosting": boosting}
         weights = np.ones(len(label))
         figures = {
-            kind: average_precision(label, score(kind, model, validation.features))(weights)
+            kind: average_precision(label, _score(kind, model, judged))(weights)
             for kind, model in fitted.items()
         }
     return fitted, figures
 
 
 def score(kind: Kind, estimator: Any, features: Array) -> NDArray[np.float32]:
-    """Anomaly score in 0..1, (n,)."""
+    """Anomaly score in 0..1, (n,), of rows (n, k) or of their history (n, steps, k)."""
+    return _score(kind, estimator, summary(features))
+
+
+def _score(kind: Kind, estimator: Any, features: Array) -> NDArray[np.float32]:
     if kind == "isolation_forest":
         return np.asarray(-estimator.score_samples(features), np.float32)
     return np.asarray(estimator.predict_proba(features)[:, 1], np.float32)

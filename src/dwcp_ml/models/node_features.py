@@ -11,7 +11,14 @@ from dwcp_ml.models.base import Array, Examples
 from dwcp_ml.models.sampling import latent, sampled
 from dwcp_ml.telemetry.incidents import read_incidents
 from dwcp_ml.telemetry.schema import load_schema
-from dwcp_ml.telemetry.windows import SEGMENT_COLUMNS, Columns, hour_of_day, segments
+from dwcp_ml.telemetry.windows import (
+    SEGMENT_COLUMNS,
+    Columns,
+    gather,
+    hour_of_day,
+    segments,
+    window_ends,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,8 +42,11 @@ PRECURSOR = 1  # code of incident_phase
 LOOKALIKES = np.array(["", "restart", "load_peak"])
 
 
-def node_examples(part: Part, most: int, onset_steps: int) -> Examples:
+def node_examples(part: Part, most: int, onset_steps: int, history_steps: int = 0) -> Examples:
     """Rows of a part, thinned evenly to at most ``most``: (n, 6).
+
+    With ``history_steps`` each comes with the rows before it, the newest last:
+    (n, history_steps, 6).
 
     The last ``onset_steps`` rows before an incident are neither normal nor labelled, so they are
     left out of train and validation. In the test they stay; figures leave them out where the
@@ -44,7 +54,11 @@ def node_examples(part: Part, most: int, onset_steps: int) -> Examples:
     """
 
     def rows(block: Block) -> NDArray[np.int64]:
-        usable = np.isfinite(block.columns.matrix(NEEDED)).all(axis=1)
+        usable = np.asarray(np.isfinite(block.columns.matrix(NEEDED)).all(axis=1))
+        if history_steps:
+            whole = window_ends(segments(block.columns, part.step_s, usable), history_steps)
+            usable = np.zeros(len(usable), bool)
+            usable[whole] = True
         if part.role in ("train", "validation"):
             usable &= ~before_onset(block.columns, part.step_s, onset_steps)
         return np.flatnonzero(usable)
@@ -52,7 +66,7 @@ def node_examples(part: Part, most: int, onset_steps: int) -> Examples:
     found = sampled(
         part,
         rows,
-        _examples,
+        lambda block, rows: _examples(block, rows, history_steps),
         most,
         needs=(*SEGMENT_COLUMNS, *NEEDED),
         more=("link_type", "region"),
@@ -67,7 +81,7 @@ def node_examples(part: Part, most: int, onset_steps: int) -> Examples:
     return replace(found, slices=slices)
 
 
-def _examples(block: Block, rows: NDArray[np.int64]) -> Examples:
+def _examples(block: Block, rows: NDArray[np.int64], history_steps: int) -> Examples:
     columns = block.columns
     time_s = np.asarray(columns["timestamp"][rows], np.int64)
     slices: dict[str, Array] = {
@@ -76,7 +90,9 @@ def _examples(block: Block, rows: NDArray[np.int64]) -> Examples:
         "hour": hour_of_day(time_s),
     }
     return Examples(
-        columns.matrix(FEATURES)[rows],
+        gather(columns, FEATURES, rows, history_steps)
+        if history_steps
+        else columns.matrix(FEATURES)[rows],
         {LABEL: (columns[LABEL][rows] > 0).astype(np.int64)},
         columns.text("node_id", rows).astype(str),
         time_s,

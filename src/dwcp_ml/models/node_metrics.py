@@ -10,7 +10,7 @@ from dwcp_ml import metrics as m
 from dwcp_ml.models.base import Figure, Metric
 from dwcp_ml.models.detector_figures import precision_recall, recall_by
 from dwcp_ml.models.node_features import FEATURES, LABEL, PRECURSOR, counted
-from dwcp_ml.models.node_rivals import FLAG, SCORE
+from dwcp_ml.models.node_rivals import FLAG, SCORE, newest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -98,8 +98,9 @@ def _lookalikes(examples: Examples, predictors: Mapping[str, Outputs]) -> Figure
 def _medians(examples: Examples) -> Figure:
     """Median of each input in incidents over its median in normal rows."""
     label = examples.targets[LABEL]
-    usual = np.median(examples.features[label == 0], axis=0)
-    troubled = np.median(examples.features[label == 1], axis=0)
+    values = newest(examples.features)
+    usual = np.median(values[label == 0], axis=0)
+    troubled = np.median(values[label == 1], axis=0)
     ratio = troubled / np.where(usual == 0, 1, usual)
     names = np.array(FEATURES)
     title = "Median in incidents over median in normal rows"

@@ -22,6 +22,7 @@ from dwcp_ml.models.base import (
 )
 from dwcp_ml.models.node_estimators import Kind, fit_both, record, score
 from dwcp_ml.models.node_features import FEATURES, LABEL, counted, node_examples
+from dwcp_ml.models.node_history import with_history
 from dwcp_ml.models.node_metrics import METRICS, node_figures
 from dwcp_ml.models.node_rivals import FLAG, SCORE, detector, fit_rivals
 
@@ -45,6 +46,9 @@ class NodeReliabilityParams(ModelParams):
     test_rows: int = Field(120_000, ge=100)
     onset_steps: int = Field(
         60, ge=0, description="rows before an incident left out of train and validation"
+    )
+    history_steps: int = Field(
+        0, ge=0, le=1000, description="rows of rolling-window features; 0: the newest row alone"
     )
     forest_trees: int = Field(100, ge=1)
     forest_rows_per_tree: int = Field(256, ge=2)
@@ -70,6 +74,7 @@ class Fitted:
     threshold: float
     percentile: float
     validation_average_precision: dict[Kind, float]
+    history_steps: int = 0
 
 
 class NodeReliability:
@@ -86,10 +91,10 @@ class NodeReliability:
         Tensor(
             "features",
             "float32",
-            (None, len(FEATURES)),
+            (None, "history_steps", len(FEATURES)),
             "percent, 1/h, fraction, 1/s, ratio, ms",
             FEATURES,
-            "Values of one step.",
+            "Values of one step; with history_steps those of the newest steps, the newest last.",
         ),
     )
     outputs = (
@@ -98,13 +103,14 @@ class NodeReliability:
     )
 
     def span(self, params: NodeReliabilityParams) -> tuple[int, int]:
-        """One row, nothing ahead."""
-        return 1, 0
+        """One row or its history, nothing ahead."""
+        return max(params.history_steps, 1), 0
 
     def examples(self, part: Part, params: NodeReliabilityParams) -> Examples:
         """Rows of a part, thinned evenly to the number asked for."""
         limit = {"train": params.train_rows, "validation": params.validation_rows}
-        return node_examples(part, limit.get(part.role, params.test_rows), params.onset_steps)
+        most = limit.get(part.role, params.test_rows)
+        return node_examples(part, most, params.onset_steps, params.history_steps)
 
     def fit(
         self, train: Examples, validation: Examples, params: NodeReliabilityParams, log: TrainingLog
@@ -113,7 +119,7 @@ class NodeReliability:
         from dwcp_ml.export.threshold import settled
 
         for part, examples in (("train", train), ("validation", validation)):
-            if len(np.unique(examples.targets[LABEL])) < 2:
+            if not {0, 1} <= set(np.unique(examples.targets[LABEL]).tolist()):
                 raise TrainingError(
                     f"{self.name}: the {part} part needs normal rows and rows of incidents; give "
                     "more telemetry or check labeled_incidents.json"
@@ -124,7 +130,14 @@ class NodeReliability:
         normal = validation.features[validation.targets[LABEL] == 0]
         scores = score(best, estimators[best], normal)
         threshold = settled(scores, params.threshold_percentile / 100)
-        return Fitted(best, estimators[best], threshold, params.threshold_percentile, figures)
+        return Fitted(
+            best,
+            estimators[best],
+            threshold,
+            params.threshold_percentile,
+            figures,
+            train.features.shape[1] if train.features.ndim == 3 else 0,
+        )
 
     def save(self, fitted: Fitted, folder: Path) -> None:
         """Write the estimator in skops' format and the numbers around it."""
@@ -157,12 +170,15 @@ class NodeReliability:
             "isolation_forest": trees.from_isolation_forest,
             "gradient_boosting": trees.from_gradient_boosting,
         }[fitted.kind]
-        return export(fitted.estimator, fitted.threshold)
+        graph = export(fitted.estimator, fitted.threshold)
+        return with_history(graph, fitted.history_steps) if fitted.history_steps else graph
 
     def facts(self, fitted: Fitted) -> dict[str, object]:
         """Which of the two it is, and the threshold."""
+        rolling = {"history_steps": fitted.history_steps} if fitted.history_steps else {}
         return {
             "scaler": None,
+            **rolling,
             "estimator": fitted.kind,
             "validation_average_precision": fitted.validation_average_precision,
             "threshold": fitted.threshold,

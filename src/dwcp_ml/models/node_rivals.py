@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dwcp_ml.metrics import average_precision
-from dwcp_ml.models.node_features import FEATURES, LABEL
+from dwcp_ml.models.node_features import LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 SCORE, FLAG = "anomaly_score", "is_anomaly"
 CAP = 50.0  # |z| beyond which the logistic regression sees no difference
-Score = Callable[["Array"], "Array"]  # (n, 6) raw values -> (n,)
+UNKNOWN = -1  # label of a row that nobody looked at
+Score = Callable[["Array"], "Array"]  # (n, k) raw values, or their history (n, steps, k) -> (n,)
 
 
 def fit_rivals(
@@ -43,18 +44,26 @@ def detector(rule: Score, validation: Examples, percentile: float) -> Predictor:
 
 
 def robust_distance(train: Examples) -> Score:
-    """|z| by median and median absolute deviation of the normal training rows, (n, 6)."""
-    normal = train.features[train.targets[LABEL] == 0].astype(np.float64)
+    """|z| of the newest step, (n, k).
+
+    By median and median absolute deviation of the training rows that are not anomalies.
+    """
+    normal = newest(train.features)[train.targets[LABEL] != 1].astype(np.float64)
     centre = np.median(normal, axis=0)
     spread = np.maximum(1.4826 * np.median(np.abs(normal - centre), axis=0), 1e-9)
-    return lambda x: np.asarray(np.abs((x - centre) / spread))
+    return lambda x: np.asarray(np.abs((newest(x) - centre) / spread))
+
+
+def newest(features: Array) -> Array:
+    """The newest step of each example, (n, k)."""
+    return features[:, -1] if features.ndim == 3 else features
 
 
 def best_single(validation: Examples, distance: Score) -> int:
-    """Column of ``FEATURES`` whose |z| has the highest average precision on validation."""
+    """Column whose |z| has the highest average precision on validation."""
     z, label = distance(validation.features), validation.targets[LABEL]
     weights = np.ones(len(label))
-    figures = [average_precision(label, z[:, i])(weights) for i in range(len(FEATURES))]
+    figures = [average_precision(label, z[:, i])(weights) for i in range(z.shape[1])]
     return int(np.argmax(figures))
 
 
@@ -69,7 +78,8 @@ def _logistic(train: Examples, distance: Score, seed: int) -> Score:
         return np.minimum(distance(x), CAP)
 
     model = LogisticRegression(max_iter=500, random_state=seed)
-    model.fit(inputs(train.features), train.targets[LABEL])
+    known = train.targets[LABEL] != UNKNOWN
+    model.fit(inputs(train.features)[known], train.targets[LABEL][known])
     return lambda x: np.asarray(model.decision_function(inputs(x)))
 
 
