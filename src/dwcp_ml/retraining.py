@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Cause = Literal["drift", "schedule", "force"]
 LOCK = Path(".dvc/tmp/dwcp-retrain.lock")
+UP_TO_DATE = "Data and pipelines are up to date."
 
 
 def changes(status: Mapping[str, Any], made: set[str]) -> list[str]:
@@ -49,7 +50,7 @@ def changes(status: Mapping[str, Any], made: set[str]) -> list[str]:
 
 
 def pending(root: Path) -> list[str]:
-    """``changes`` of a checkout since its dvc.lock; every stage counts as new without one."""
+    """What differs from dvc.lock, a line each; a checkout without one was never trained."""
     import yaml
 
     if not (root / "dvc.yaml").is_file():
@@ -57,12 +58,16 @@ def pending(root: Path) -> list[str]:
     lock = root / "dvc.lock"
     if not lock.is_file():
         return ["dvc.lock: nothing was trained yet"]
+    # Sees data that was versioned elsewhere too; the status below can only name what is here.
+    dry = _dvc(root, "repro", "--dry", "--allow-missing")
+    if dry.returncode == 0 and UP_TO_DATE in dry.stdout:
+        return []
     stages = yaml.safe_load(lock.read_text(encoding="utf-8")).get("stages", {})
     made = {out["path"] for stage in stages.values() for out in stage.get("outs", ())}
     answer = _dvc(root, "status", "--json")
-    if answer.returncode:
-        raise UnreadableFileError(f"{root}: dvc status failed: {_last(answer.stderr)}")
-    return changes(json.loads(answer.stdout or "{}"), made)
+    if answer.returncode:  # whatever is broken must fail in the training, not here, unseen
+        return [f"dvc cannot read the project: {_last(answer.stderr)}"]
+    return changes(json.loads(answer.stdout or "{}"), made) or ["dvc.lock: data that is not here"]
 
 
 def due(cause: Cause, drift: Path) -> tuple[bool, str]:

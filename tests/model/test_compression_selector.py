@@ -120,3 +120,33 @@ def test_graph_and_saved_model_answer_as_the_network(tmp_path, examples, fitted)
     np.testing.assert_array_equal(again["compression_level"], native["compression_level"])
     np.testing.assert_array_equal(graph["compression_level"], native["compression_level"])
     np.testing.assert_allclose(graph["probabilities"], native["probabilities"], atol=1e-5)
+
+
+def test_an_ensemble_answers_the_mean_logit_of_its_members_in_as_many_nodes(examples, fitted):
+    params = PARAMS.model_copy(update={"train_rows": 3000, "epochs": 2, "ensemble": 3})
+    train, validation = (examples[role].take(slice(0, 3000)) for role in ("train", "validation"))
+    log = Numbers()
+    whole = MODEL.fit(train, validation, params, log)
+    members = [
+        MODEL.fit(train, validation, params.model_copy(update={"ensemble": 1, "seed": s}), Quiet())
+        for s in (42, 43, 44)
+    ]
+    some = examples["test"].features[:500]
+    logits = [np.log(MODEL.predict(one, some)["probabilities"]) for one in members]
+    mean = np.exp(np.mean(logits, axis=0))
+    expected = mean / mean.sum(axis=1, keepdims=True)
+    graph = MODEL.graph(whole)
+    found = score(open_session(canonical_bytes(graph)), some)["probabilities"]
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+    assert len(graph.graph.node) == len(MODEL.graph(fitted).graph.node)
+    assert log.seen == [(n, 6) for n in range(1, 7)]
+
+
+class Numbers:
+    """A training log that keeps the numbers of the epochs."""
+
+    def __init__(self):
+        self.seen = []
+
+    def epoch(self, number, of, figures):
+        self.seen.append((number, of))

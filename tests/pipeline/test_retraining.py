@@ -113,8 +113,9 @@ def test_two_at_once_are_refused(checkout):
 
 
 def test_a_stage_that_fails_is_an_error_of_its_own(checkout):
-    (checkout.folder / "source.txt").unlink()
+    (checkout.folder / "dvc.yaml").write_text(STAGES.replace("cat data", "cat no"))
     failed = checkout.retrain("schedule")
+    (checkout.folder / "dvc.yaml").write_text(STAGES)
     assert failed.returncode == 33
     assert "Traceback" not in failed.stderr
 

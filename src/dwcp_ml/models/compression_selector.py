@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from dwcp_ml.export import quiet
 from dwcp_ml.export.keras_graph import Serving, from_tensorflow
 from dwcp_ml.models import compression_network as net
 from dwcp_ml.models.base import (
@@ -23,10 +22,10 @@ from dwcp_ml.models.base import (
     Tensor,
     TrainingLog,
 )
+from dwcp_ml.models.compression_ensemble import train_members
 from dwcp_ml.models.compression_figures import compression_figures
 from dwcp_ml.models.compression_metrics import METRICS
 from dwcp_ml.models.compression_rivals import choose, fit_rivals
-from dwcp_ml.models.keras_training import Schedule, train_network
 from dwcp_ml.models.sampling import latent, sampled
 from dwcp_ml.telemetry.simulator.compression import cost_table, gains
 from dwcp_ml.telemetry.windows import SEGMENT_COLUMNS, hour_of_day
@@ -62,6 +61,9 @@ class CompressionParams(ModelParams):
     batch_size: int = Field(512, ge=1)
     learning_rate: float = Field(3e-3, gt=0)
     patience: int = Field(8, ge=1)
+    ensemble: int = Field(
+        1, ge=1, le=16, description="networks of successive seeds whose logits are averaged"
+    )
     clear_margin: float = Field(0.05, ge=0, description="top-two margin of a clear oracle")
     max_mean_regret_pct: float = 2.0
     slice_min_clear_agreement: float = 0.95
@@ -133,11 +135,9 @@ class CompressionSelector:
         self, train: Examples, validation: Examples, params: CompressionParams, log: TrainingLog
     ) -> Fitted:
         """Cross-entropy to softmax(log gain / temperature), or to the label without gains."""
-        keras = quiet.keras(params.seed)
         values = net.plain_inputs(train.features)
         mean = values.mean(axis=0).astype(np.float32)
         deviation = np.maximum(values.std(axis=0), 1e-3).astype(np.float32)
-        network = net.build(params.units, params.dropout)
         data = [
             (
                 np.asarray(net.prepare(e.features, mean, deviation)),
@@ -145,9 +145,7 @@ class CompressionSelector:
             )
             for e in (train, validation)
         ]
-        schedule = Schedule(params.epochs, params.batch_size, params.learning_rate, params.patience)
-        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-        train_network(network, data[0], data[1], loss, schedule, log)
+        network = train_members(data[0], data[1], params, log)
         return Fitted(network, mean, deviation)
 
     def save(self, fitted: Fitted, folder: Path) -> None:

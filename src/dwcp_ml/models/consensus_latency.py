@@ -186,6 +186,7 @@ class ConsensusLatency:
             else "all validation windows, because the source has no label",
             "window_steps": fitted.view.window,
             "least_high_steps": LEAST_HIGH,
+            "least_rise": {"steps": net.RISEN, "log_ratio": net.RISE},
         }
 
     def baselines(

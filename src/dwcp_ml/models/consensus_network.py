@@ -3,11 +3,13 @@
 A window is divided by the median of what precedes it, because the same latency is an outage in
 one cluster and normal in the next. A running median of three takes single spikes out, which are
 normal. An autoencoder that has seen only normal windows then fails on strange shapes, but it can
-copy a mere level: the score adds the size of the window's median.
+copy a mere level: the score adds the size of the window's median. A window is called high only if
+latencies rose in it: a cluster that becomes faster has a strange window too.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 EDGES = 2  # steps that the running median takes from a window
 FLOOR_MS = 1e-3  # a latency below it counts as this in the logarithm
 HEADS = 2  # of the attention
+RISEN = (
+    1  # smoothed steps of a high window that lie above the baseline: a stall of two steps has one
+)
+RISE = math.log(1.25)  # by so much: the best of 1.1, 1.25, 1.4 and 1.6 on validation windows
 SCORE, FLAG = "reconstruction_error", "is_high_latency"
 
 
@@ -123,6 +129,7 @@ def decision(
     """
     tf = tensorflow()
     half = (view.window - EDGES) // 2 + 1
+    rise = (1.0 if view.spread_floor else RISE) / scale  # where divided: one own deviation
 
     def answer(features: Any) -> dict[str, Any]:
         if view.context_scale:
@@ -137,6 +144,7 @@ def decision(
         upper = tf.math.top_k(shape, half).values  # the middle two come last
         level = tf.abs(tf.reduce_mean(upper[:, -2:], axis=1))
         score = error + level_weight * level
-        return {SCORE: score, FLAG: tf.cast(score > threshold, tf.int64)}
+        high = tf.logical_and(score > threshold, tf.gather(upper, RISEN - 1, axis=1) > rise)
+        return {SCORE: score, FLAG: tf.cast(high, tf.int64)}
 
     return answer
