@@ -11,7 +11,7 @@ SHARED ?= ../shared
 REGISTRY ?= localhost:5000
 MASTER := reports/master_training_report.json
 
-.PHONY: help setup run serve test test-go test-docker test-cluster test-admission images check lint-workflows real-data backtest backtest-traces bench bench-serve clean \
+.PHONY: help setup run serve test test-go test-docker test-cluster test-admission images check lint-workflows real-data backtest backtest-traces behaviour variants bench bench-serve clean \
   changed pull push proposal register rollout
 
 help: ## list the targets
@@ -72,6 +72,12 @@ backtest-traces: setup ## the same on traces of one flow in $(SHARED)/data, whic
 	  $(BIN)/dwcp backtest bandwidth --by entity --data build/traces/hsdpa_3g_norway.csv.gz \
 	    --data build/traces/oboe.csv.gz --data build/traces/fcc_and_hsdpa.csv.gz \
 	    --out build/backtest-traces --page docs/backtest-traces.md
+
+behaviour: setup ## how the registered models behave, and five training seeds, into docs/behaviour.md
+	@$(BIN)/python benchmarks/behaviour.py --seeds 42 43 44 45 46 --work build/behaviour
+
+variants: setup ## variants of the models beside the default, into docs/variants.md
+	@$(BIN)/python benchmarks/variants.py
 
 bench: setup ## speed of stages and models beside bounds and peers, into docs/speed.md; after `make run`
 	@$(BIN)/python benchmarks/bench.py

@@ -129,16 +129,24 @@ def test_what_cannot_be_compared_is_refused():
         days(rng, 1).only(["d"])
 
 
-def test_samples_of_the_server_are_read_step_by_step(tmp_path):
+@pytest.mark.parametrize(
+    ("named", "columns"),
+    [
+        ({}, ["features[0]", "features[1]", "features[2]"]),
+        ({"features": ("a", "b", "c")}, ["a", "b", "c"]),
+    ],
+)
+def test_samples_of_the_server_are_read_step_by_step(tmp_path, named, columns):
     import pyarrow.parquet as pq
 
     features = np.arange(2 * 4 * 3, dtype=np.float32).reshape(2, 4, 3)
-    sample = Sample("m", "v1.0", "r", 5.0, {"features": features}, {"y": np.array([1.0, 2.0])})
+    asked, answered = {"features": features}, {"y": np.array([1.0, 2.0])}
+    sample = Sample("m", "v1.0", "r", 5.0, asked, answered, named)
     (tmp_path / "m/v1.0").mkdir(parents=True)
     pq.write_table(as_table([sample]), tmp_path / "m/v1.0/5.parquet")
     read = read_values(tmp_path)
-    assert set(read.names) == {"y", "features[0]", "features[1]", "features[2]"}
-    newest = read.only(["features[0]", "features[1]", "features[2]"]).values
+    assert set(read.names) == {"y", *columns}
+    newest = read.only(columns).values
     np.testing.assert_array_equal(newest, features[:, -1])
 
 

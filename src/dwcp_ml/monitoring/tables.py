@@ -52,7 +52,8 @@ def read_values(path: Path) -> Table:
     Args:
         path: a CSV (plain or .gz) or Parquet file, or a folder of Parquet files at any depth: raw
             telemetry, a split's part, or what ``dwcp serve --samples`` wrote. Of a column of lists
-            (a window of steps) the newest step counts, one column for each of its features.
+            (a window of steps) the newest step counts, one column for each of its features, by name
+            where the file tells it.
 
     Raises:
         UnreadableFileError: nothing there can be read.
@@ -104,9 +105,11 @@ def _parquet(file: Path) -> pd.DataFrame:
         if not told:
             continue  # rows of changing length have no columns to compare
         width = int(told.split(",")[-1])
+        said = shapes.get(f"{name}.features".encode(), b"").decode().split(",")
+        names = said if len(said) == width else [f"{name}[{place}]" for place in range(width)]
         newest = np.array([row[-width:] for row in lists], dtype=float).reshape(-1, width)
         for place in range(width):
-            table = table.append_column(f"{name}[{place}]", pa.array(newest[:, place]))
+            table = table.append_column(names[place], pa.array(newest[:, place]))
     return pd.DataFrame(table.to_pandas())
 
 

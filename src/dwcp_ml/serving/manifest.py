@@ -76,4 +76,5 @@ def _spec(said: dict[str, Any]) -> TensorSpec:
     shape = tuple(size if isinstance(size, int) else str(size) for size in said["shape"])
     smallest = said.get("least") or {}  # axis name -> size
     least = tuple(1 if isinstance(s, int) else int(smallest.get(s, 1)) for s in shape)
-    return TensorSpec(str(said["name"]), said["dtype"], shape, least)
+    features = tuple(map(str, said.get("features") or ()))
+    return TensorSpec(str(said["name"]), said["dtype"], shape, least, features)

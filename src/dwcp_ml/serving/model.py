@@ -85,7 +85,7 @@ class ServedModel:
             self.metrics.observe_scores(outputs[0])
             if self.samples is not None and self.samples.wanted():
                 answers = dict(zip(self.output_names, outputs, strict=True))
-                self.samples.take(
-                    Sample(self.name, self.version, self.revision, time(), feeds, answers)
-                )
+                named = {spec.name: spec.features for spec in self.manifest.inputs}
+                about = (self.name, self.version, self.revision, time())
+                self.samples.take(Sample(*about, feeds, answers, named))
         return outputs

@@ -62,6 +62,7 @@ class Sample(NamedTuple):
     time_s: float
     inputs: dict[str, Array]
     outputs: dict[str, Array]
+    features: dict[str, tuple[str, ...]] = {}  # noqa: RUF012  names along an input's last axis
 
 
 class SampleLog:
@@ -180,7 +181,7 @@ def as_table(samples: Sequence[Sample]) -> pa.Table:
     """One row for each row of a request: time, version, revision, inputs and outputs.
 
     A value of more than one number is a list, in row-major order; the schema's metadata holds its
-    shape under its column's name.
+    shape under its column's name, and the names along its last axis under "COLUMN.features".
     """
     import pyarrow as pa
 
@@ -201,6 +202,8 @@ def as_table(samples: Sequence[Sample]) -> pa.Table:
             arrays = [np.asarray(getattr(sample, side)[name]) for sample in samples]
             columns[name], shape = _column(arrays)
             shapes[name] = shape
+    for name, names in samples[0].features.items():
+        shapes[f"{name}.features"] = ",".join(names)
     return pa.table(columns).replace_schema_metadata(shapes)
 
 

@@ -30,12 +30,14 @@ class TensorSpec:
         dtype: "float32" or "int64".
         shape: sizes, or a name for a dynamic axis; axis 0 is the batch.
         least: smallest size per axis.
+        features: names along the last axis, where metadata.json tells them.
     """
 
     name: str
     dtype: str
     shape: tuple[int | str, ...]
     least: tuple[int, ...]
+    features: tuple[str, ...] = ()
 
     @property
     def datatype(self) -> str:
