@@ -73,10 +73,14 @@ def backtest_command(
                 ]
             }
             write_json(out / REPORT, report)
-    from rich.console import Console
-
     for entry in report["backtests"]:
-        Console().print(table(entry))
+        if data:
+            from rich.console import Console
+
+            Console().print(table(entry))
+            continue
+        met = sum(gate["passed"] for gate in entry["gates"])
+        click.echo(f"{entry['title']}: {met} of {len(entry['gates'])} bounds met")
     if page is not None:
         with whole_file(page) as partial:
             partial.write_text(markdown(report), encoding="utf-8")
