@@ -35,12 +35,14 @@ PLAN = [
     ("dwcp v2 64 rows json", "dwcp", "v2_64_json", 8),
     ("dwcp v2 64 rows binary", "dwcp", "v2_64_binary", 8),
     ("stock v2 64 rows json", "stock", "v2_64_json", 8),
+    ("dwcp v2 samples", "samples", "v2", 8),
     ("dwcp v2 c1", "dwcp", "v2", 1), ("dwcp v2 c32", "dwcp", "v2", 32),
     ("dwcp v2 c500", "dwcp", "v2", 500),
     ("bare v2 c1", "bare", "v2", 1),
     ("bare v2 c32", "bare", "v2", 32),
 ]  # fmt: skip
 RATIOS = [
+    ("dwcp v2 samples", "dwcp v2"),
     ("dwcp v2", "bare v2"), ("dwcp v2", "stock v2"), ("dwcp v2", "mlserver v2"),
     ("dwcp v1", "stock v1"), ("dwcp v1", "bare v2"),
     ("dwcp v2 64 rows binary", "dwcp v2 64 rows json"),
@@ -66,6 +68,16 @@ def main() -> None:
         peers = {
             "bare": servers.bare(version),
             "dwcp": servers.dwcp(given.models),
+            # One request in ten is kept, a file every two seconds: ten times what is usual.
+            "samples": servers.dwcp(
+                given.models,
+                "--samples",
+                f"{folder}/samples",
+                "--sample-every",
+                "10",
+                "--sample-flush-s",
+                "2",
+            ),
             "stock": servers.stock(version),
         }
         processes = {name: stack.enter_context(running(peer)) for name, peer in peers.items()}
@@ -123,6 +135,9 @@ def _measure(
         if f"{under} per s" in seen:
             pairs = zip(seen[f"{over} per s"], seen[f"{under} per s"], strict=True)
             figures[f"{over} / {under}"] = statistics.median(a / b for a, b in pairs)
+        if f"{under} p99 ms" in seen and f"{over} p99 ms" in seen:
+            pairs = zip(seen[f"{over} p99 ms"], seen[f"{under} p99 ms"], strict=True)
+            figures[f"{over} / {under} by p99"] = statistics.median(a / b for a, b in pairs)
         if f"{under} cpu us" in seen:
             pairs = zip(seen[f"{under} cpu us"], seen[f"{over} cpu us"], strict=True)
             figures[f"{over} / {under} by cpu"] = statistics.median(a / b for a, b in pairs)

@@ -127,12 +127,12 @@ def stock(version: Path) -> Peer:
     return _python(STOCK, version)
 
 
-def dwcp(models: Path) -> Peer:
-    """Ours, with its own defaults."""
+def dwcp(models: Path, *options: str) -> Peer:
+    """Ours, with its own defaults where ``options`` say nothing else."""
     port, grpc_port = _free_port(), _free_port()
     start = "from dwcp_ml.serve_commands import serve_command; serve_command()"
     ports = ["--port", str(port), "--grpc-port", str(grpc_port)]
-    return Peer([sys.executable, "-c", start, str(models), *ports], port, grpc_port)
+    return Peer([sys.executable, "-c", start, str(models), *ports, *options], port, grpc_port)
 
 
 def mlserver(version: Path, venv: Path, folder: Path) -> Peer:
