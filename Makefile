@@ -11,7 +11,7 @@ SHARED ?= ../shared
 REGISTRY ?= localhost:5000
 MASTER := reports/master_training_report.json
 
-.PHONY: help setup run serve test test-go test-docker test-cluster test-admission images check lint-workflows real-data backtest backtest-traces behaviour variants bench bench-serve clean \
+.PHONY: help setup run serve test test-go test-docker test-cluster test-admission images check docs docs-serve lint-workflows real-data backtest backtest-traces behaviour variants bench bench-serve clean \
   changed pull push proposal register rollout
 
 help: ## list the targets
@@ -94,10 +94,19 @@ lint-workflows:
 	  then $(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*.yml; \
 	  else echo "skipped: actionlint, which lints the workflows, needs Go and its module proxy"; fi
 
-check: setup lint-workflows ## style, types, import rules, spelling, Dockerfiles, workflows
+check: setup lint-workflows ## style, types, import rules, spelling, Dockerfiles, workflows, documentation
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; set -e; \
 	  ruff format --check --quiet . ; ruff check --quiet . ; mypy ; lint-imports ; codespell ; \
-	  hadolint Dockerfile.*
+	  hadolint Dockerfile.* ; python tools/docs.py --check ; $(SITE)
+
+# Not --quiet: it also makes --strict overlook warnings. The variable silences an advertisement.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+SITE = said=$$($(MKDOCS) build --strict 2>&1) || { echo "$$said" >&2; exit 1; }
+docs: setup ## write the generated pages and build the documentation into build/site
+	@$(BIN)/python tools/docs.py && { $(SITE); } && echo build/site/index.html
+
+docs-serve: setup ## show the documentation on http://localhost:8000 while you edit it
+	@$(MKDOCS) serve --quiet --dev-addr localhost:8000
 
 real-data: setup ## real measurements in $(SHARED)/data through the same path, whatever the verdict
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/real_data.sh "$(SHARED)/data" build/real

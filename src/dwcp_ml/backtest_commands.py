@@ -37,7 +37,7 @@ def backtest_command(
     params_path: Path, task: str | None, data: tuple[Path, ...], by: str, public: Path, out: Path,
     page: Path | None,
 ) -> None:  # fmt: skip
-    r"""Train and score a model's own code on real measurements.
+    """Train and score a model's own code on real measurements.
 
     \b
     TASK and the columns that its file needs:
@@ -48,7 +48,7 @@ def backtest_command(
 
     Without --data it runs on the public measurements that come with the project. Writes
     OUT/backtest.json. A bound that is missed is recorded and shown; the exit code is 0.
-    """
+    """  # noqa: D301  click wants the character itself
     from dwcp_ml import backtest
     from dwcp_ml.backtest.score import run
     from dwcp_ml.backtest.show import markdown, table

@@ -24,6 +24,7 @@ from dwcp_ml.progress import EpochBar, bar
 from dwcp_ml.registry_commands import registry_commands
 from dwcp_ml.rollout_commands import rollout_commands
 from dwcp_ml.serve_commands import serve_command
+from dwcp_ml.tuning_commands import tune_command
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -283,6 +284,7 @@ def _show(master: dict[str, Any], reports: Path) -> None:
 main.add_command(backtest_command)
 main.add_command(drift_command)
 main.add_command(retrain_command)
+main.add_command(tune_command)
 main.add_command(registry_commands)
 main.add_command(pipeline_commands)
 main.add_command(serve_command)

@@ -195,6 +195,12 @@ class RetrainingError(DwcpError):
     exit_code = 33
 
 
+class StudyError(DwcpError):
+    """A study of parameters that cannot be reached, belongs to other work, or found nothing."""
+
+    exit_code = 34
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the nearest known word, or an empty string."""
     match = get_close_matches(word, list(known), n=1, cutoff=0.5)

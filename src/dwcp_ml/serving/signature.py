@@ -156,8 +156,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _hashing(library: Any, folder: Path, signature: Path) -> Any:
-    """All files but the signature, an older one, too."""
-    ignored = {signature, folder / SIGNATURE}
+    """All files but the signature, an older one and the lock of its writer, too."""
+    ignored = {signature, folder / SIGNATURE, folder / f".{SIGNATURE}.lock"}
     return library.hashing.Config().set_ignored_paths(paths=ignored, ignore_git_paths=False)
 
 
