@@ -206,7 +206,12 @@ def run(out: Path, nodes: int, steps: int) -> subprocess.CompletedProcess:
 def interrupted(out: Path, how: signal.Signals) -> None:
     """Start a run far too long to end and stop it once its first part lies on disk."""
     command = [sys.executable, "-c", SIMULATE, str(out), "500", "20000"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.DEVNULL,
+        # Where a shell started the tests in the background, children ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 60
     while not list(out.parent.glob(".*/telemetry/part-00001.parquet")):
         assert process.poll() is None

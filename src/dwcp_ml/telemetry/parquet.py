@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 ROW_GROUP = 131_072
+# What the system says where a thread's stack, or a buffer, finds no memory.
+NO_MEMORY = ("Resource temporarily unavailable", "Cannot allocate memory")
 MAGIC = b"PAR1"
 
 
@@ -42,6 +44,8 @@ def reading(path: Path) -> Iterator[None]:
     except MemoryError:  # pyarrow's own is an ArrowException too, but no fault of the file
         raise
     except (pa.ArrowException, OSError) as error:
+        if any(words in str(error) for words in NO_MEMORY):
+            raise MemoryError(str(error)) from error
         raise UnreadableFileError(f"{path}: {explain(path, error)}") from error
 
 
