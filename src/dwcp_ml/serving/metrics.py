@@ -159,9 +159,13 @@ class ServerMetrics:
                 ready.add_metric(one.labels, int(one.ready))
         yield from (requests, rejected, in_flight, latency, scores, info, ready, failures)
         if self._samples is not None:
-            kept = CounterMetricFamily(
-                "dwcp_samples", "Rows kept of users' requests, and those dropped", labels=["end"]
-            )
-            kept.add_metric(["written"], self._samples.written)
-            kept.add_metric(["dropped"], self._samples.dropped)
-            yield kept
+            yield _kept(self._samples)
+
+
+def _kept(samples: SampleLog) -> Metric:
+    kept = CounterMetricFamily(
+        "dwcp_samples", "Rows kept of users' requests, and those dropped", labels=["end"]
+    )
+    kept.add_metric(["written"], samples.written)
+    kept.add_metric(["dropped"], samples.dropped)
+    return kept
