@@ -84,6 +84,8 @@ class Reference:
         self.usual = np.maximum(np.median(moved, axis=0), SMALLEST_USUAL)
         # The largest move of any column, in units of what is usual for that column.
         self.factor = float((moved / self.usual).max())
+        # A distance ends at 1: half of the way there from a column's own largest move is enough.
+        self._enough = (1 + moved.max(axis=0)) / 2
 
     @property
     def false_alarm_rate(self) -> float:
@@ -102,7 +104,7 @@ class Reference:
             )
         pooled = _thin(self._pooled)
         distances = _distances(window, pooled)
-        limits = np.maximum(self.usual * self.factor, LEAST_DISTANCE)
+        limits = np.maximum(np.minimum(self.usual * self.factor, self._enough), LEAST_DISTANCE)
         return [
             ColumnDrift(
                 name,

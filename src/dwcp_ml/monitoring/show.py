@@ -98,10 +98,15 @@ def page(verdict: Verdict, subject: str) -> str:
     )
 
 
+def number(value: float) -> str:
+    """Three digits; a hyphen for what is not defined."""
+    return f"{value:.3g}" if value == value else "-"  # NaN alone differs from itself
+
+
 def _columns(columns: Sequence[ColumnDrift]) -> Markup:
     header = ["column", "distance", "usual", "limit", "PSI", "shift, IQR", "unchanged"]
     rows = [
-        [c.name, *(f"{v:.3g}" for v in (c.distance, c.usual, c.limit, c.psi, c.shift)),
+        [c.name, *(number(v) for v in (c.distance, c.usual, c.limit, c.psi, c.shift)),
          mark(not c.drifted)]
         for c in columns
     ]  # fmt: skip
