@@ -58,9 +58,9 @@ def tune_command(
 
     \b
     What to do with the answer:
-      dwcp tune bandwidth_predictor                  look
-      dwcp tune bandwidth_predictor > tuned.patch    keep the diff for `git apply`
-      dwcp tune bandwidth_predictor --write          write it; then dvc repro
+      dwcp tune MODEL                  look
+      dwcp tune MODEL > tuned.patch    keep the diff for `git apply`
+      dwcp tune MODEL --write          write it; then dvc repro
     """  # noqa: D301  click wants the character itself  # noqa: D301 (click reads the backspace)
     from dwcp_ml import models
 

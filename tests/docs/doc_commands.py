@@ -141,6 +141,9 @@ def _parameter(key):
 def _python(words, block):
     if words[:1] == ["-m"]:
         return "" if find_spec(words[1]) else f"no module {words[1]}"
+    if words[:1] == ["-c"]:
+        compile(words[1], "<page>", "exec")
+        return ""
     script, *rest = words
     if not (ROOT / script).exists():
         return f"no file {script}"
