@@ -35,6 +35,7 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "bandwidth_predictor": {
         "attention_30": {"window": 30, "attention": True},
         "daily_phase": {"daily_phase": True},
+        "ensemble_4": {"ensemble": 4},
     },
     "compression_selector": {
         "ensemble_4": {"ensemble": 4},

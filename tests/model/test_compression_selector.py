@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fleet import Quiet, fleet_parts
 
-from dwcp_ml.export.canonical import canonical_bytes
+from dwcp_ml.export.canonical import canonical, canonical_bytes
 from dwcp_ml.export.session import open_session, score
 from dwcp_ml.models.compression_metrics import regret_pct
 from dwcp_ml.models.compression_network import FEATURES
@@ -120,6 +120,12 @@ def test_graph_and_saved_model_answer_as_the_network(tmp_path, examples, fitted)
     np.testing.assert_array_equal(again["compression_level"], native["compression_level"])
     np.testing.assert_array_equal(graph["compression_level"], native["compression_level"])
     np.testing.assert_allclose(graph["probabilities"], native["probabilities"], atol=1e-5)
+
+
+def test_graph_has_one_matrix_before_those_of_the_layers(fitted):
+    operators = [node.op_type for node in canonical(MODEL.graph(fitted)).graph.node]
+    assert operators.count("MatMul") == 1 + len(PARAMS.units) + 1
+    assert len(operators) <= 19
 
 
 def test_an_ensemble_answers_the_mean_logit_of_its_members_in_as_many_nodes(examples, fitted):

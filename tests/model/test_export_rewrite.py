@@ -121,3 +121,41 @@ def test_min_and_max_of_scalars_become_one_clip():
 def test_other_bounds_stay_min_and_max(bounds):
     nodes = [("Min", "x,high", "m", {}), ("Max", "m,low", "y", {})]
     assert rewritten(graph(nodes, bounds)) == ["Min", "Max"]
+
+
+def recurrent(*before, columns=2, axes=(1, 0, 2)):
+    """An LSTM of what ``before`` makes of x; ``columns`` of the matrix in front of it."""
+    matrix = RNG.normal(0, 0.5, (2, columns)).astype(np.float32)
+    return graph(
+        [*before, ("LSTM", "seen,w,r", "all,newest", {"hidden_size": HIDDEN}),
+         ("Identity", "newest", "y", {})],
+        {
+            "a": matrix,
+            "w": RNG.normal(0, 0.3, (1, 4 * HIDDEN, columns)).astype(np.float32),
+            "r": RNG.normal(0, 0.3, (1, 4 * HIDDEN, HIDDEN)).astype(np.float32),
+        },
+    )  # fmt: skip
+
+
+def test_a_matrix_before_a_recurrent_layer_goes_into_its_weights():
+    assert rewritten(recurrent(("MatMul", "x,a", "seen", {}))) == ["LSTM", "Identity"]
+
+
+def test_it_does_so_across_a_transpose_of_time_and_batch():
+    turned = ("Transpose", "m", "seen", {"perm": [1, 0, 2]})
+    assert rewritten(recurrent(("MatMul", "x,a", "m", {}), turned)) == [
+        "Transpose",
+        "LSTM",
+        "Identity",
+    ]
+
+
+def test_a_matrix_that_makes_the_layer_wider_stays():
+    model = recurrent(("MatMul", "x,a", "seen", {}), columns=1)
+    assert "MatMul" in rewritten(model)
+
+
+def test_a_matrix_that_another_node_reads_stays():
+    model = recurrent(("MatMul", "x,a", "seen", {}), ("Neg", "seen", "z", {}))
+    model.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
+    assert "MatMul" in rewritten(model)

@@ -241,14 +241,20 @@ def _notes(cut: Rows, names: list[str], by: By) -> tuple[str, ...]:
         if by == "time"
         else "Whole entities are kept for validation and test"
     )
-    return (
+    columns = f"The {len(names)} columns enter" if len(names) > 1 else f"'{names[0]}' enters"
+    spread = "deviations" if len(names) > 1 else "its deviation"
+    told = [
         f"{how}: {per[0]}, {per[1]} and {per[2]} stretches of anomalies in train, validation and "
         "test.",
-        f"The {len(names)} columns enter as deviations from the entity's own median in the "
-        f"training part, the newest {cut.history} steps of each.",
-        f"{int((~known).sum()):,} rows have no label; only the isolation forest and the scale see "
-        "them.",
-    )
+        f"{columns} as {spread} from the entity's own median in the training part, the newest "
+        f"{cut.history} steps.",
+    ]
+    if not known.all():
+        told.append(
+            f"{int((~known).sum()):,} rows have no label; only the isolation forest and the scale "
+            "see them."
+        )
+    return tuple(told)
 
 
 TASK = Reliability()

@@ -15,12 +15,13 @@ LAST = [-1]  # start of the slice that takes the newest step of a sequence
 
 
 def rewrite(graph: GraphProto) -> None:
-    """Rewrite four idioms in place; what becomes unused stays, see ``slim.drop_unused``.
+    """Rewrite five idioms in place; what becomes unused stays, see ``slim.drop_unused``.
 
     * A transpose and its inverse: Keras puts the batch first between recurrent layers, ONNX time.
     * The newest step sliced from all the states of an LSTM: the operator has an output for it.
     * ``tf.clip_by_value``, which comes out as Min and Max.
     * Two constant matrices in a row, such as a scaling and a layer: their product is one.
+    * A constant matrix before a recurrent layer: the layer's input weights take it in.
     """
     for old, new in _double_transposes(graph):
         _replace(graph, old, new)
@@ -28,6 +29,7 @@ def rewrite(graph: GraphProto) -> None:
         _replace(graph, old, new)
     _clips(graph)
     _products(graph)
+    _recurrent_inputs(graph)
 
 
 def _double_transposes(graph: GraphProto) -> Iterator[tuple[str, str]]:
@@ -100,6 +102,39 @@ def _products(graph: GraphProto) -> None:
         matrices[name] = from_array(product.astype(first.dtype), name)
         graph.initializer.append(matrices[name])
         node.input[:] = [before.input[0], name]
+
+
+def _recurrent_inputs(graph: GraphProto) -> None:
+    """LSTM(x A) with input weights W becomes LSTM(x) with W A', perhaps across a transpose.
+
+    A has as many rows as columns, so that the layer has no more to do than before, and nothing
+    else reads the product; a transpose leaves the last axis where it is.
+    """
+    import numpy as np
+    from onnx.numpy_helper import from_array, to_array
+
+    makers = _makers(graph)
+    constants = {t.name: t for t in graph.initializer if len(t.dims) in (2, 3)}
+    read = Counter(name for node in graph.node for name in node.input)
+    read.update(value.name for value in graph.output)
+    for lstm in [n for n in graph.node if n.op_type == "LSTM"]:
+        reader, maker = lstm, makers.get(lstm.input[0])
+        if maker and maker.op_type == "Transpose" and read[lstm.input[0]] == 1:
+            if (_attribute(maker, "perm") or [0])[-1] != 2:
+                continue
+            reader, maker = maker, makers.get(maker.input[0])
+        if not (maker and maker.op_type == "MatMul" and read[reader.input[0]] == 1):
+            continue
+        if not all(name in constants for name in (maker.input[1], lstm.input[1])):
+            continue
+        matrix, weights = (to_array(constants[n]) for n in (maker.input[1], lstm.input[1]))
+        if matrix.shape[0] != matrix.shape[1]:
+            continue
+        taken = weights.astype(np.float64) @ matrix.T.astype(np.float64)
+        name = f"{lstm.input[1]}_with_{maker.input[1]}"
+        graph.initializer.append(from_array(taken.astype(weights.dtype), name))
+        lstm.input[1] = name
+        reader.input[0] = maker.input[0]
 
 
 def _replace(graph: GraphProto, old: str, new: str) -> None:

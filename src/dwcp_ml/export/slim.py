@@ -24,6 +24,7 @@ def slim(model: ModelProto) -> ModelProto:
             for position in STATES:
                 if len(node.input) > position and _is_zero(graph, node.input[position]):
                     node.input[position] = ""
+    drop_unused(graph)  # what read the states does not count as a reader
     rewrite(graph)
     drop_unused(graph)
     return model

@@ -27,7 +27,7 @@ from dwcp_ml.models.base import (
     Tensor,
     TrainingLog,
 )
-from dwcp_ml.models.keras_training import Schedule, train_network
+from dwcp_ml.models.ensemble import averaged, train_members
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +58,9 @@ class BandwidthParams(ModelParams):
     batch_size: int = Field(256, ge=1)
     learning_rate: float = Field(2e-3, gt=0)
     patience: int = Field(4, ge=1)
+    ensemble: int = Field(
+        1, ge=1, le=16, description="networks of successive seeds whose log residuals are averaged"
+    )
     max_mape_pct: float = 5.0
     min_within_link_r: float = 0.98
     min_skill_over_persistence: float = 0.10
@@ -124,26 +127,21 @@ class BandwidthPredictor:
         self, train: Examples, validation: Examples, params: BandwidthParams, log: TrainingLog
     ) -> Fitted:
         """Fit the log residuals with an L1-like loss."""
-        quiet.keras(params.seed)
         smoothing = net.fit_smoothing(train.features[:, :, RATE], train.targets["forecast"][:, 0])
         data = [residuals(e, smoothing) for e in (train, validation)]
-        network = net.build(
-            data[0][0].shape[1:],
-            params.dropout,
-            params.lstm_units,
-            params.dense_units,
-            attention=params.attention,
-        )
-        schedule = Schedule(params.epochs, params.batch_size, params.learning_rate, params.patience)
-        train_network(
-            network,
-            data[0],
-            data[1],
-            net.head_loss(params.head_weights),
-            schedule,
-            log,
-        )
-        return Fitted(network, smoothing)
+
+        def build() -> tuple[Any, Any]:
+            network = net.build(
+                data[0][0].shape[1:],
+                params.dropout,
+                params.lstm_units,
+                params.dense_units,
+                attention=params.attention,
+            )
+            return network, net.head_loss(params.head_weights)
+
+        members = train_members(build, data[0], data[1], params, log)
+        return Fitted(averaged(members), smoothing)
 
     def save(self, fitted: Fitted, folder: Path) -> None:
         """Write the network as weights and configuration, and the smoothing."""

@@ -3,6 +3,8 @@
 A level wins by ratios of rates, so that rates enter as logarithms. Which level wins flips at
 sharp values of two of them, the network's share of the sender's rate and the probe's ratio;
 fixed ramps over both spare the layers, blurred by dropout, from having to draw the edges.
+Everything goes through one hyperbolic tangent: a measurement far from all that was seen counts
+as a large one, and serving needs one matrix before it and none after.
 """
 
 from __future__ import annotations
@@ -31,34 +33,44 @@ LEVELS = 10
 LINK_TYPES = 4
 FLOOR = 1e-3  # smallest value taken into a logarithm
 RATE, RTT, LINK, RATIO, HITS, SENDER = range(len(FEATURES))
-LOGS = (RATE, RTT, RATIO, SENDER)
+SCALED = (RATE, RTT, RATIO, SENDER, HITS)
+REACH = 3.0  # deviations from the mean at which the hyperbolic tangent begins to flatten
 # Centres and steepness of the ramps over log(rate / sender rate) and over log ratio.
 SHARE_RAMPS, SHARE_SLOPE = np.linspace(-5.0, 1.0, 8), 2.0
 RATIO_RAMPS, RATIO_SLOPE = np.linspace(0.2, 2.2, 8), 6.0
 SATURATED = 20.0  # the hyperbolic tangent is 1 there
 RAMPS = len(SHARE_RAMPS) + len(RATIO_RAMPS)
-PLAIN = len(LOGS) + 1  # logarithms and the hit rate
+PLAIN = len(SCALED)
 CONTEXT = PLAIN + RAMPS + LINK_TYPES
 
 
 def plain_inputs(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The continuous inputs before scaling, (n, PLAIN): four logarithms and the hit rate."""
-    logs = np.log(np.maximum(features[:, LOGS], FLOOR))
-    return np.column_stack([logs, features[:, HITS]])
+    """The continuous inputs before scaling, (n, PLAIN): logarithms."""
+    return np.asarray(np.log(np.maximum(features[:, SCALED], FLOOR)))
 
 
 def projection(mean: Any, deviation: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weights (2 * 6, PLAIN + RAMPS) and offsets from [log x, x] to scaled inputs and ramps."""
-    weights = np.zeros((2 * len(FEATURES), PLAIN + RAMPS))
-    offset = np.zeros(PLAIN + RAMPS)
-    for column, feature in enumerate((*LOGS, len(FEATURES) + HITS)):
-        weights[feature, column] = 1 / deviation[column]
-        offset[column] = -mean[column] / deviation[column]
+    """Weights (6, CONTEXT) and offsets from logarithms to what the tangent makes the inputs of.
+
+    The columns: scaled inputs, ramps, and for the kinds of link the steps of ``kind_steps``.
+    """
+    weights = np.zeros((len(FEATURES), CONTEXT))
+    offset = np.zeros(CONTEXT)
+    for column, feature in enumerate(SCALED):
+        weights[feature, column] = 1 / (REACH * deviation[column])
+        offset[column] = -mean[column] / (REACH * deviation[column])
     share = slice(PLAIN, PLAIN + len(SHARE_RAMPS))
     weights[RATE, share], weights[SENDER, share] = SHARE_SLOPE, -SHARE_SLOPE
     offset[share] = -SHARE_SLOPE * SHARE_RAMPS
-    weights[RATIO, share.stop :] = RATIO_SLOPE
-    offset[share.stop :] = -RATIO_SLOPE * RATIO_RAMPS
+    ratio = slice(share.stop, PLAIN + RAMPS)
+    weights[RATIO, ratio] = RATIO_SLOPE
+    offset[ratio] = -RATIO_SLOPE * RATIO_RAMPS
+    offset[PLAIN + RAMPS] = SATURATED  # the constant that stands for kind 0
+    for kind in range(1, LINK_TYPES):
+        start, end = np.log(kind - RAMP_START), np.log(kind - RAMP_END)
+        slope = 2 * SATURATED / (end - start)
+        weights[LINK, PLAIN + RAMPS + kind] = slope
+        offset[PLAIN + RAMPS + kind] = -SATURATED - slope * start
     return weights.astype(np.float32), offset.astype(np.float32)
 
 
@@ -71,30 +83,31 @@ def build(units: tuple[int, ...], dropout: float) -> Any:
     return keras.Sequential([*layers, keras.layers.Dense(LEVELS)])
 
 
+def loss() -> Any:
+    """Cross-entropy from logits to shares of the levels."""
+    return quiet.keras().losses.CategoricalCrossentropy(from_logits=True)
+
+
+def logarithms(features: Any) -> Any:
+    """Logarithms of raw measurements (n, 6), of which none is below ``FLOOR``."""
+    tf = quiet.tensorflow()
+    return tf.math.log(tf.clip_by_value(features, FLOOR, float(np.finfo(np.float32).max)))
+
+
 def prepare(features: Any, mean: Any, deviation: Any) -> Any:
     """Raw measurements (n, 6) to what the network sees (n, CONTEXT)."""
     tf = quiet.tensorflow()
-    weights, offset = projection(mean, deviation)
-    both = tf.concat([tf.math.log(tf.maximum(features, FLOOR)), features], axis=1)
-    mixed = tf.matmul(both, weights) + offset
+    weights, offset = (array[..., : PLAIN + RAMPS] for array in projection(mean, deviation))
     codes = tf.clip_by_value(tf.cast(features[:, LINK], tf.int32), 0, LINK_TYPES - 1)
     kinds = tf.one_hot(codes, LINK_TYPES)
-    return tf.concat([mixed[:, :PLAIN], tf.tanh(mixed[:, PLAIN:]), kinds], axis=1)
+    return tf.concat([tf.tanh(tf.matmul(logarithms(features), weights) + offset), kinds], axis=1)
 
 
 def prepare_fused(features: Any, mean: Any, deviation: Any) -> Any:
     """What ``prepare`` gives, in fewer nodes: the kinds go through the hyperbolic tangent too."""
     tf = quiet.tensorflow()
     weights, offset = projection(mean, deviation)
-    kinds, start = np.zeros((len(weights), LINK_TYPES)), np.full(LINK_TYPES, SATURATED)
-    slope = 2 * SATURATED / (RAMP_START - RAMP_END)
-    kinds[len(FEATURES) + LINK, 1:] = slope
-    start[1:] = -slope * (np.arange(1, LINK_TYPES) - (RAMP_START + RAMP_END) / 2)
-    weights = np.hstack([weights, kinds]).astype(np.float32)
-    offset = np.append(offset, start).astype(np.float32)
-    both = tf.concat([tf.math.log(tf.maximum(features, FLOOR)), features], axis=1)
-    plain, curved = tf.split(tf.matmul(both, weights) + offset, [PLAIN, CONTEXT - PLAIN], axis=1)
-    steps = tf.concat([plain, tf.tanh(curved)], axis=1)
+    steps = tf.tanh(tf.matmul(logarithms(features), weights) + offset)
     return tf.matmul(steps, kinds_from_steps(PLAIN + RAMPS, LINK_TYPES, 1.0))
 
 

@@ -22,10 +22,10 @@ from dwcp_ml.models.base import (
     Tensor,
     TrainingLog,
 )
-from dwcp_ml.models.compression_ensemble import train_members
 from dwcp_ml.models.compression_figures import compression_figures
 from dwcp_ml.models.compression_metrics import METRICS
 from dwcp_ml.models.compression_rivals import choose, fit_rivals
+from dwcp_ml.models.ensemble import merged, train_members
 from dwcp_ml.models.sampling import latent, sampled
 from dwcp_ml.telemetry.simulator.compression import cost_table, gains
 from dwcp_ml.telemetry.windows import SEGMENT_COLUMNS, hour_of_day
@@ -145,8 +145,12 @@ class CompressionSelector:
             )
             for e in (train, validation)
         ]
-        network = train_members(data[0], data[1], params, log)
-        return Fitted(network, mean, deviation)
+
+        def build(times: int = 1) -> Any:
+            return net.build(tuple(times * width for width in params.units), params.dropout)
+
+        members = train_members(lambda: (build(), net.loss()), data[0], data[1], params, log)
+        return Fitted(merged(members, build), mean, deviation)
 
     def save(self, fitted: Fitted, folder: Path) -> None:
         """Write the network and the scaler."""
@@ -187,9 +191,9 @@ class CompressionSelector:
 
     def facts(self, fitted: Fitted) -> dict[str, object]:
         """The scaling inside the graph."""
-        names = [f"log {net.FEATURES[i]}" for i in net.LOGS] + [net.FEATURES[4]]
+        names = [f"log {net.FEATURES[i]}" for i in net.SCALED]
         scaler = {
-            "kind": "standard",
+            "kind": f"hyperbolic tangent of the standard score over {net.REACH:g}",
             "inputs": names,
             "mean": fitted.mean.tolist(),
             "deviation": fitted.deviation.tolist(),

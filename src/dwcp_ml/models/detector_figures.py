@@ -1,4 +1,4 @@
-"""Plots that the two detectors share: precision against recall, recall by kind of trouble."""
+"""Plots of detectors: precision against recall, recall by kind of trouble, calibration."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dwcp_ml.models.base import Array, Outputs
 
 POINTS = 150  # of a curve
+TENTHS = 10
 
 
 def precision_recall(
@@ -40,6 +41,30 @@ def recall_by(
         for who, answer in predictors.items()
     }
     return Figure("recall_by_kind", title, "bar", label, "recall", series)
+
+
+def calibration(positive: Array, score: Array, counted: Array) -> Figure:
+    """Share of positives against the mean of a score in 0..1, by tenths of the score.
+
+    Args:
+        positive: (n,) of examples.
+        score: (n,) of them.
+        counted: (n,) bool, the examples that count; an empty tenth is left out.
+    """
+    truth, said = positive[counted] > 0, np.asarray(score, np.float64)[counted]
+    tenth = np.minimum((said * TENTHS).astype(int), TENTHS - 1)
+    rows = np.bincount(tenth, minlength=TENTHS)
+    seen = rows > 0
+    means, shares = (np.bincount(tenth, v, TENTHS)[seen] / rows[seen] for v in (said, truth))
+    return Figure(
+        "calibration",
+        "Calibration of the score",
+        "line",
+        "mean score of a tenth",
+        "share of incidents",
+        {"model": (means, shares)},
+        diagonal=True,
+    )
 
 
 def _curve(truth: Array, score: Array) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from dwcp_ml import metrics as m
 from dwcp_ml.models.base import Figure, Metric
-from dwcp_ml.models.detector_figures import precision_recall, recall_by
+from dwcp_ml.models.detector_figures import calibration, precision_recall, recall_by
 from dwcp_ml.models.node_features import FEATURES, LABEL, PRECURSOR, counted
 from dwcp_ml.models.node_rivals import FLAG, SCORE, newest
 
@@ -70,9 +70,16 @@ METRICS = (
 def node_figures(
     examples: Examples, outputs: Outputs, rivals: Mapping[str, Outputs]
 ) -> tuple[Figure, ...]:
-    """Precision and recall, recall by type of incident, normal rows flagged by lookalike."""
-    everyone = {"model": outputs, **rivals}
-    figures = [precision_recall(examples.targets[LABEL], everyone, SCORE, counted(examples))]
+    """Precision and recall, calibration, recall by type of incident, lookalikes flagged."""
+    everyone, label, known = (
+        {"model": outputs, **rivals},
+        examples.targets[LABEL],
+        counted(examples),
+    )
+    figures = [
+        precision_recall(label, everyone, SCORE, known),
+        calibration(label, outputs[SCORE], known),
+    ]
     if "incident_type" in examples.slices:
         kind = examples.slices["incident_type"]
         figures.append(

@@ -78,7 +78,7 @@ def _entry(entry: Mapping[str, Any]) -> Markup:
         [
             tag("h3", entry["title"]),
             tag("p", source + facts(entry), css="sub"),
-            table(header, rows, numeric=range(1, len(header)), strong=[1]),
+            table(header, rows, numeric=range(1, len(header)), strong_rows=[0]),
             table(["Figure", "Bound", "Value", "Verdict"], bounds, numeric=[2]),
             *(tag("p", note, css="note") for note in entry["notes"]),
         ]

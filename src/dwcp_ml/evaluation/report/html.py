@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
 
 class Markup(str):
@@ -37,6 +37,7 @@ def table(
     *,
     numeric: Iterable[int] = (),
     strong: Iterable[int] = (),
+    strong_rows: Container[int] = (),
 ) -> Markup:
     """A table that scrolls by itself where it is wider than the page.
 
@@ -45,15 +46,17 @@ def table(
         rows: cells of each row.
         numeric: columns that are aligned to the right.
         strong: columns that stand out.
+        strong_rows: rows that stand out.
     """
     css = dict.fromkeys(numeric, "num")
     css |= {i: f"{css.get(i, '')} strong".strip() for i in strong}
 
-    def line(kind: str, row: Sequence[object]) -> Markup:
+    def line(kind: str, row: Sequence[object], stands_out: bool = False) -> Markup:
         cells = (tag(kind, cell, css=css.get(i, "")) for i, cell in enumerate(row))
-        return tag("tr", join(cells, between=""))
+        return tag("tr", join(cells, between=""), css="strong" if stands_out else "")
 
-    head, body = tag("thead", line("th", header)), join(line("td", row) for row in rows)
+    lines = (line("td", row, i in strong_rows) for i, row in enumerate(rows))
+    head, body = tag("thead", line("th", header)), join(lines)
     return tag("div", tag("table", head, tag("tbody", body)), css="scroll")
 
 

@@ -58,7 +58,7 @@ td:first-child { min-width: 9.5rem; }
 .num { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.num { padding-left: .3rem; }
 th.num { white-space: normal; }
-td.strong { font-weight: 650; }
+td.strong, tr.strong { font-weight: 650; }
 .strong .ci { font-weight: 400; }
 .ci { display: block; color: var(--muted); font-size: .74rem; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 430px), 1fr));

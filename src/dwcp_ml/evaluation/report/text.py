@@ -17,6 +17,7 @@ def number(value: float | None, unit: str = "") -> str:
     """For example "4.703 %", "0.9882", "12,345"."""
     if value is None:
         return NONE
+    value += 0.0  # no negative zero
     whole = float(value).is_integer() and abs(value) >= 1000
     text = f"{value:,.0f}" if whole or abs(value) >= 1e4 else f"{value:.4g}"
     return text if unit in PLAIN_UNITS else f"{text} {unit}"
