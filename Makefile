@@ -11,7 +11,7 @@ SHARED ?= ../shared
 REGISTRY ?= localhost:5000
 MASTER := reports/master_training_report.json
 
-.PHONY: help setup run serve test test-go test-docker test-cluster test-admission images check docs docs-serve lint-workflows real-data backtest backtest-traces behaviour variants bench bench-serve clean \
+.PHONY: help setup run serve test test-go test-docker test-cluster test-admission images mlflow check docs docs-serve lint-workflows real-data backtest backtest-traces behaviour variants bench bench-serve clean \
   changed pull push proposal register rollout
 
 help: ## list the targets
@@ -63,6 +63,11 @@ test-admission: setup ## test that KUBECONFIG's API server and KServe's webhooks
 	@kubectl get crd inferenceservices.serving.kserve.io >/dev/null
 	@mkdir -p build/no-models/bandwidth_predictor/v1.0
 	@PATH="$(CURDIR)/$(BIN):$$PATH" DWCP_MODELS=build/no-models pytest tests/cluster/manifests/test_overlays.py
+
+# Not of the lock file: the server does not go with this project's pyarrow.
+mlflow: | $(filter .tools/bin/uv,$(UV)) ## an MLflow server on http://localhost:5000, which keeps its runs in .mlflow/
+	@mkdir -p .mlflow && $(UV) tool run --python $(PYTHON) --from mlflow==3.17.2 \
+	  mlflow server --port 5000 --workers 1 --backend-store-uri sqlite:///.mlflow/runs.db --artifacts-destination .mlflow/artifacts
 
 backtest: setup ## the models' code on real measurements, into docs/backtest.md
 	@$(BIN)/dwcp backtest --out build/backtest --page docs/backtest.md

@@ -33,6 +33,8 @@ class Panel:
 OF_MODEL = 'namespace=~"$namespace", model=~"$model"'
 OF_ROLLOUT = 'namespace=~"$namespace", rollout=~"$rollout"'
 FAILED = ', code=~"5.."'
+# Of a job that ends; its namespace is that of whoever keeps its last word.
+OF_DRIFT = 'model=~"$model"'
 OWN_PROCESS = f"and on (job, instance) dwcp_model_ready{{{OF_MODEL}}}"
 
 
@@ -139,6 +141,55 @@ MODELS = (
                 "{{model}} refused",
             ),
         ),
+    ),
+    Panel(
+        "Drift",
+        "Distance to the reference over its limit, of the newest window: above 1 a column, an "
+        "answer or the performance drifted. Choose one model.",
+        (
+            (
+                f"max by (model, kind, column) (dwcp_drift_distance{{{OF_DRIFT}}} "
+                f"/ dwcp_drift_limit{{{OF_DRIFT}}})",
+                "{{model}} {{kind}} {{column}}",
+            ),
+        ),
+    ),
+    Panel(
+        "Windows that drifted",
+        "Of the newest windows of the rule, by what drifted; and whether it asks for a training.",
+        (
+            (
+                f"max by (model, kind) (dwcp_drift_windows_violated{{{OF_DRIFT}}})",
+                "{{model}} {{kind}}",
+            ),
+            (f"max by (model) (dwcp_drift_retrain{{{OF_DRIFT}}})", "{{model}} train again"),
+        ),
+    ),
+    Panel(
+        "Performance",
+        "The model's own figure in the newest window whose truth has arrived, beside what is usual "
+        "and beside persistence, which says that nothing changes.",
+        (
+            (
+                f"max by (model, metric, who) (dwcp_drift_performance{{{OF_DRIFT}}})",
+                "{{model}} {{metric}} {{who}}",
+            ),
+        ),
+    ),
+    Panel(
+        "Drift looked for",
+        "Hours since somebody last did, and since the newest window of live values began.",
+        (
+            (
+                f"(time() - max by (model) (dwcp_drift_last_run_seconds{{{OF_DRIFT}}})) / 3600",
+                "{{model}} run",
+            ),
+            (
+                f"(time() - max by (model) (dwcp_drift_window_start_seconds{{{OF_DRIFT}}})) / 3600",
+                "{{model}} newest window",
+            ),
+        ),
+        unit="h",
     ),
     Panel(
         "Memory",

@@ -2,58 +2,137 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
 from dwcp_ml.console import FOLDER, PATH
+from dwcp_ml.errors import ParamsError, RegistryError
 
 if TYPE_CHECKING:
+    from dwcp_ml.monitoring.watch import Rule, Verdict
     from dwcp_ml.retraining import Cause
 
 CHANGED = 32  # exit code of --exit-code; no error has it
 
 
 @click.command("drift")
-@click.option("--reference", type=PATH, required=True, help="What the model was trained on.")
-@click.option("--live", type=PATH, required=True, help="What it sees now.")
+@click.option("--reference", required=True, help="What the model was trained on.")
+@click.option("--live", required=True, help="What it sees now.")
+@click.option("--model", help="Folder or s3:// of a model: artifacts/NAME, models/NAME[@VERSION].")
+@click.option("--truth", help="Telemetry that came after a log of answers.")
 @click.option("--column", "columns", multiple=True, help="Only these; by default all in common.")
-@click.option("--subject", default="telemetry", show_default=True, help="Name in the reports.")
+@click.option("--subject", help="Name in the reports; by default the model's, or telemetry.")
 @click.option("--window-h", default=24.0, show_default=True, help="Hours of a window.")
 @click.option("--k", default=2, show_default=True, help="Windows of the last N that must drift.")
 @click.option("--n", default=3, show_default=True)
 @click.option("--out", type=FOLDER, default="reports", show_default=True)
+@click.option("--push", metavar="URL", help="Push gateway that receives the metrics too.")
 @click.option("--exit-code", is_flag=True, help=f"Exit with {CHANGED} when a training is due.")
 def drift_command(
-    reference: Path, live: Path, columns: tuple[str, ...], subject: str, window_h: float, k: int,
-    n: int, out: Path, exit_code: bool,
+    reference: str, live: str, model: str | None, truth: str | None, columns: tuple[str, ...],
+    subject: str | None, window_h: float, k: int, n: int, out: Path, push: str | None,
+    exit_code: bool,
 ) -> None:  # fmt: skip
     """Compare windows of live values with the reference, column by column.
 
     REFERENCE and LIVE are a CSV or Parquet file, raw telemetry, a part of a split, or a folder
-    that `dwcp serve --samples` writes. A window drifts where a column moved further than any
-    window of the reference lies from the others. Writes OUT/drift.json, drift.html and drift.prom
-    (Prometheus).
+    that `dwcp serve --samples` writes; each may lie at s3://BUCKET/PREFIX. A window drifts where a
+    column moved further than any window of the reference lies from the others. Writes
+    OUT/drift.json, drift.html and drift.prom (Prometheus).
+
+    With MODEL the columns are its inputs and what it answers, and where the truth has arrived in
+    later telemetry, how well it answers.
     """
     import sys
 
+    from dwcp_ml.monitoring.metrics import push_metrics
     from dwcp_ml.monitoring.show import write_reports
-    from dwcp_ml.monitoring.tables import read_values
-    from dwcp_ml.monitoring.watch import Rule, watch
+    from dwcp_ml.monitoring.watch import Rule
 
-    rule = Rule(window_h, k, n)
-    was, now = read_values(reference), read_values(live)
-    if columns:
-        was, now = was.only(columns), now.only(columns)
-    verdict = watch(was, now, rule)
+    name, verdict = _compared(reference, live, model, truth, columns, Rule(window_h, k, n))
+    subject = subject or name
     write_reports(verdict, out, subject)
     for window in verdict.windows:
-        moved = ", ".join(c.name for c in window.columns if c.drifted)
-        click.echo(f"{window.start:%Y-%m-%d %H:%M}  {window.rows:>9,} rows  {moved or 'as usual'}")
+        moved = [c.name for c in window.columns if c.drifted]
+        if verdict.performance and window.performance and window.performance.drifted:
+            moved.append(f"performance ({verdict.performance.metric})")
+        told = ", ".join(moved) or "as usual"
+        click.echo(f"{window.start:%Y-%m-%d %H:%M}  {window.rows:>9,} rows  {told}")
     click.echo("train again" if verdict.retrain else "nothing to do")
+    if push:
+        push_metrics(verdict, subject, push)
     if exit_code and verdict.retrain:
         sys.exit(CHANGED)
+
+
+def _compared(
+    reference: str, live: str, model: str | None, truth: str | None, columns: tuple[str, ...],
+    rule: Rule,
+) -> tuple[str, Verdict]:  # fmt: skip
+    """What was compared, and the verdict; copies of what lies on S3 are gone afterwards."""
+    from contextlib import ExitStack
+
+    from dwcp_ml.monitoring.compare import compare_model, compare_values
+    from dwcp_ml.monitoring.model import open_model
+
+    with ExitStack() as stack:
+        was, now = (stack.enter_context(_nearby(uri)) for uri in (reference, live))
+        if model is None:
+            if truth is not None:
+                raise ParamsError("--truth says how well a model answered; name it with --model")
+            return "telemetry", compare_values(was, now, rule, columns)
+        watched = open_model(stack.enter_context(_version(model)))
+        later = stack.enter_context(_nearby(truth)) if truth is not None else None
+        return watched.name, compare_model(was, now, rule, watched, truth=later, columns=columns)
+
+
+@contextmanager
+def _nearby(place: str) -> Iterator[Path]:
+    """A path; what lies on S3 is a copy as long as it is needed."""
+    from tempfile import TemporaryDirectory
+
+    from dwcp_ml.errors import DataSourceError
+    from dwcp_ml.registry.objects import SCHEME, objects
+
+    if not place.startswith(SCHEME):
+        yield Path(place)
+        return
+    with TemporaryDirectory() as scratch:
+        store = objects(place)
+        names = store.names()
+        if not names:
+            raise DataSourceError(f"{place} holds no object")
+        store.download(names, Path(scratch))
+        yield Path(scratch)
+
+
+@contextmanager
+def _version(model: str) -> Iterator[Path]:
+    """The folder of PLACE/NAME[@VERSION]: an exported model, or the latest registered version."""
+    from tempfile import TemporaryDirectory
+
+    from dwcp_ml.evaluation.artifact import ONNX
+    from dwcp_ml.registry.remote import bring_version, champions, registry_folder
+    from dwcp_ml.registry.store import resolve
+
+    place, _, version = model.partition("@")
+    root, _, name = place.rstrip("/").rpartition("/")
+    folder = registry_folder(root or ".")
+    if folder is not None:
+        if not version and (folder / name / ONNX).is_file():
+            yield folder / name
+            return
+        yield folder / name / str(resolve(folder, name, version or None))
+        return
+    wanted = version or champions(root, [name]).get(name)
+    if wanted is None:
+        raise RegistryError(f"{root} holds no version of '{name}'")
+    with TemporaryDirectory() as scratch:
+        yield bring_version(root, name, wanted, Path(scratch))
 
 
 @click.command("retrain")

@@ -56,6 +56,7 @@ def placement_options(command: Any) -> Any:
         click.option("--toleration", multiple=True, metavar="KEY=VALUE:EFFECT"),
         click.option("--volume", metavar="CLAIM:/PATH", help="Mounted where data is read."),
         click.option("--cache/--no-cache", default=True, show_default=True),
+        click.option("--tracking-uri", default="", help="MLflow server as seen by tasks."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -176,6 +177,45 @@ def schedule_pipeline(
     click.echo(f"schedule {made}")
 
 
+@pipeline_commands.command("start")
+@endpoint_options
+@click.option("--schedule-name", required=True, help="Schedule whose pipeline is run now.")
+@click.option(
+    "--if-drift",
+    "drift",
+    type=PATH,
+    metavar="REPORT",
+    help="Only if this drift.json asks for a training.",
+)
+@click.option(
+    "--rest-h",
+    default=72.0,
+    show_default=True,
+    help="Only if the schedule's last run began longer ago than so many hours.",
+)
+def start_pipeline(
+    schedule_name: str, drift: Path | None, rest_h: float, **given: Any
+) -> None:  # fmt: skip
+    """Run a schedule's pipeline now, unless one of its runs is under way or was just there.
+
+    Everything is as the schedule says; what did not change comes from the cache.
+    """
+    from datetime import UTC, datetime, timedelta
+
+    from dwcp_ml.kubeflow.scheduled import start_scheduled
+    from dwcp_ml.retraining import due
+
+    wanted, why = due("drift", drift) if drift is not None else (True, "asked for")
+    if not wanted:
+        click.echo(f"nothing to do: {why}")
+        return
+    run, how = start_scheduled(
+        _client(given), schedule_name, at=datetime.now(UTC), rest=timedelta(hours=rest_h),
+        experiment=given["experiment"], namespace=given["namespace"],
+    )  # fmt: skip
+    click.echo(f"{'nothing to do' if run is None else f'run {run}'}: {why}; {how}")
+
+
 @pipeline_commands.command("status")
 @endpoint_options
 @click.argument("run", required=False)
@@ -209,6 +249,7 @@ def _settings(given: dict[str, Any]) -> Settings:
         tolerations=tuple(Toleration.parse(text) for text in given["toleration"]),
         volume=Volume.parse(given["volume"]) if given["volume"] else None,
         cache=given["cache"],
+        tracking_uri=given["tracking_uri"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -91,10 +92,40 @@ def sign_version(
 @registry_commands.command("lineage")
 @registry_option
 @click.option("--against", help="Version to compare with; by default the one before.")
+@click.option("--live", is_flag=True, help="Also what serves it in the cluster of your KUBECONFIG.")
+@click.option("--namespace", "-n", help="Of --live; by default that of your kubectl context.")
 @click.argument("name")
 @click.argument("version", required=False)
-def lineage_of(registry: Path, name: str, version: str | None, against: str | None) -> None:
-    """Say what a version was made from, and what changed since another one."""
+def lineage_of(
+    registry: Path,
+    name: str,
+    version: str | None,
+    against: str | None,
+    live: bool,
+    namespace: str | None,
+) -> None:
+    """Say what a version was made from, and what changed since another one.
+
+    With MLFLOW_TRACKING_URI set also the run that made it.
+    """
     from dwcp_ml.registry import lineage, lineage_lines
 
-    click.echo("\n".join(lineage_lines(lineage(registry, name, version, against))))
+    found = lineage(registry, name, version, against)
+    click.echo("\n".join(lineage_lines(found)))
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        from dwcp_ml.tracking.after import run_line
+
+        click.echo(f"MLflow run: {run_line(name, found['chain']['onnx'], os.environ)}")
+    if live:
+        for line in _live(name, found["chain"]["version"], namespace):
+            click.echo(f"live: {line}")
+
+
+def _live(name: str, version: str, namespace: str | None) -> list[str]:
+    from dwcp_ml.rollout.cluster import Cluster, connect, present_namespace
+    from dwcp_ml.rollout.live import SERVICE, live
+
+    connect()
+    namespace = namespace or present_namespace()
+    found = live(Cluster(namespace).pods(SERVICE), name, version)
+    return [f"{namespace}/{entry}" for entry in found] or [f"nowhere in {namespace}"]

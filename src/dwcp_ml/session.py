@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from dwcp_ml.models.base import TrainingLog
     from dwcp_ml.params import Params
+    from dwcp_ml.registry.register import Registered
 
 OVERRIDES = {"window_size": "window"}  # an option's name where the parameter is called otherwise
 
@@ -203,6 +204,24 @@ def _options(
     if tensorboard is not None:
         options += ["--tensorboard", str(tensorboard)]
     return tuple(options)
+
+
+def register(
+    reports: Path, artifacts: Path, registry: Path, names: Sequence[str]
+) -> list[Registered]:
+    """The stage of that name, told what only this machine knows: time, code and data."""
+    from dwcp_ml.registry import register as stage
+    from dwcp_ml.tracking.revision import data_revision
+
+    return stage(
+        reports,
+        artifacts,
+        registry,
+        names,
+        created=now(),
+        git_commit=git_commit(),
+        data_revision=data_revision(artifacts, names),
+    )
 
 
 def now() -> str:

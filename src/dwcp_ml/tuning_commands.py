@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +117,11 @@ def _study(
     task = Task(name, section, space, options["splits"], place, options["trials"], options["prune"])
     with bar(f"tune {name}") as tick:
         study = tune(task, options["jobs"], tick)
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        from dwcp_ml.tracking.after import after_study
+
+        for line in after_study(study, name, os.environ):
+            click.echo(line, err=True)
     found = result(study, task)
     for line in found.lines:
         click.echo(line, err=True)

@@ -19,6 +19,11 @@ PHASE = f"model_rollout_phase{{{ROLLOUT},phase="
 MOVES = f"model_rollout_transitions_total{{{ROLLOUT},phase="
 ERRORS = f"model_rollout_api_errors_total{{{ROLLOUT},kind="
 MESSAGES = "model_rollout_webhooks_total{outcome="
+DRIFT = 'dwcp_drift_{}{{model="m"}}'
+RETRAIN = DRIFT.format("retrain")
+LAST_RUN = DRIFT.format("last_run_seconds")
+WINDOW_START = DRIFT.format("window_start_seconds")
+LATE = 'dwcp_drift_windows_violated{model="m",kind="performance"}'
 DAY = 24 * 60
 
 
@@ -48,8 +53,15 @@ HEALTHY = {
     a(ERRORS, "race"): "0xN",
     a(MESSAGES, "sent"): "0xN",
     a(MESSAGES, "failed"): "0xN",
+    RETRAIN: "0xN",
+    LATE: "0xN",
+    # Time counts from 0; said anew at every sample.
+    LAST_RUN: "0+SxN",
+    WINDOW_START: "0+SxN",
 }
-NO_SERVER = dict.fromkeys((s for s in HEALTHY if s.startswith("dwcp_")), "")
+NO_SERVER = dict.fromkeys(
+    (s for s in HEALTHY if s.startswith("dwcp_") and not s.startswith("dwcp_drift_")), ""
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,12 @@ class Scenario:
         """Series and values for promtool."""
         count = str(self.minute // self.every_min)
         merged = {**HEALTHY, **self.series}
-        return {name: values.replace("N", count) for name, values in merged.items() if values}
+        step = str(60 * self.every_min)
+        return {
+            name: values.replace("N", count).replace("S", step)
+            for name, values in merged.items()
+            if values
+        }
 
 
 FAST, SLOW = "ModelErrorBudgetBurnsFast", "ModelErrorBudgetBurnsSlowly"
@@ -199,6 +216,57 @@ SCENARIOS = (
         "ModelStale",
         every_min=5,
         judged_every_min=60,
+    ),
+    Scenario("drift asks for a training", 10, {"ModelDrifted": "m"}, {RETRAIN: "1xN"}),
+    Scenario("drift asked for one until yesterday", 30, {}, {RETRAIN: "1x20 0xN"}, "ModelDrifted"),
+    Scenario(
+        "two of three windows are answered worse",
+        10,
+        {"ModelPerformanceDrifted": "m"},
+        {LATE: "2xN"},
+    ),
+    Scenario("one is", 10, {}, {LATE: "1xN"}, "ModelPerformanceDrifted"),
+    Scenario(
+        "no look at drift for two days",
+        2 * DAY,
+        {"ModelDriftNotChecked": "m"},
+        {LAST_RUN: "0xN", WINDOW_START: "0xN"},
+        every_min=5,
+        judged_every_min=5,
+    ),
+    Scenario(
+        "a look thirty hours ago",
+        30 * 60,
+        {},
+        {LAST_RUN: "0xN", WINDOW_START: "0xN"},
+        "ModelDriftNotChecked",
+        every_min=5,
+        judged_every_min=5,
+    ),
+    Scenario(
+        "the push gateway has forgotten a look of two days ago",
+        2 * DAY,
+        {"ModelDriftNotChecked": "m"},
+        {LAST_RUN: "0x10", WINDOW_START: "0x10", RETRAIN: "0x10", LATE: "0x10"},
+        every_min=5,
+        judged_every_min=5,
+    ),
+    Scenario(
+        "looks every day at what arrived five days ago",
+        5 * DAY,
+        {"ModelDriftNotChecked": "m"},
+        {WINDOW_START: "0xN"},
+        every_min=5,
+        judged_every_min=60,
+    ),
+    Scenario(
+        "nobody ever looked for drift",
+        2 * DAY,
+        {},
+        dict.fromkeys((RETRAIN, LATE, LAST_RUN, WINDOW_START), ""),
+        "ModelDriftNotChecked",
+        every_min=5,
+        judged_every_min=5,
     ),
     Scenario(
         "no operator",

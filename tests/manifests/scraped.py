@@ -65,8 +65,8 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, server_port: int, operator_port: int):
-    """Scrape a model server and an operator five times a second."""
+def prometheus(folder: Path, server_port: int, operator_port: int, drift_port: int):
+    """Scrape a model server, an operator and drift's metrics five times a second."""
     jobs = [
         {
             "job_name": "server",
@@ -84,6 +84,17 @@ def prometheus(folder: Path, server_port: int, operator_port: int):
                 {
                     "targets": [f"127.0.0.1:{operator_port}"],
                     "labels": {"namespace": "dwcp-system"},
+                }
+            ],
+        },
+        {
+            "job_name": "push gateway",
+            "honor_labels": True,
+            "metrics_path": "/drift.prom",
+            "static_configs": [
+                {
+                    "targets": [f"127.0.0.1:{drift_port}"],
+                    "labels": {"namespace": "monitoring"},
                 }
             ],
         },

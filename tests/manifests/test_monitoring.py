@@ -8,6 +8,10 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,8 +22,10 @@ from operator_story import ENDS
 from scraped import FILLED_IN, RULES, free_port, program, prometheus
 
 sys.path.append(str(Path(__file__).parents[1] / "serving"))
+sys.path.append(str(Path(__file__).parents[1] / "monitoring"))
 from running_server import running, until
 from small_registry import REQUESTS, small_registry
+from watched_fleet import MODEL, dwcp, fleet
 
 MONITORING = RULES.parent
 BOARDS = {file.stem: json.loads(file.read_text()) for file in MONITORING.glob("dashboards/*.json")}
@@ -129,8 +135,11 @@ def watched(tmp_path_factory):
     )
     try:
         with running(small_registry(folder / "models")) as server:
-            with prometheus(folder / "prometheus", server.port, port) as asked:
-                until(lambda: asked.up() == 2, 60)
+            with (
+                drift_metrics(folder / "drift") as drift_port,
+                prometheus(folder / "prometheus", server.port, port, drift_port) as asked,
+            ):
+                until(lambda: asked.up() == 3, 60)
                 until(lambda: asked.ask(f"count(model_rollout_percent) == {len(ENDS)}"), 60)
                 story.stdin.write("go on\n")
                 story.stdin.flush()
@@ -145,6 +154,25 @@ def watched(tmp_path_factory):
     finally:
         story.kill()
         story.wait()
+
+
+@contextmanager
+def drift_metrics(folder):
+    """The file of a real look at drift, as a web server would hand it to Prometheus."""
+    parts = [fleet() / f"splits/{name}.parquet" for name in ("train", "test")]
+    dwcp("drift", "--reference", parts[0], "--live", parts[1], "--window-h", 6,
+         "--model", fleet() / "artifacts" / MODEL, "--out", folder)  # fmt: skip
+    files = partial(Quiet, directory=str(folder))
+    http = ThreadingHTTPServer(("127.0.0.1", 0), files)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    yield http.server_port
+    http.shutdown()
+    http.server_close()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
 
 
 def requests(server):
@@ -169,6 +197,13 @@ def test_the_table_names_what_is_served(watched):
         metadata = watched.server.get(f"/v2/models/{name}").json()
         assert labels["version"] in metadata["versions"]
         assert re.fullmatch("[0-9a-f]{64}", labels["digest"].removeprefix("sha256:"))
+
+
+def test_prometheus_holds_what_the_look_at_drift_said(watched):
+    (asks,) = watched.asked.ask(f'dwcp_drift_retrain{{model="{MODEL}"}}')
+    assert asks["value"][1] == "0"
+    kinds = watched.asked.ask(f'count by (kind) (dwcp_drift_violated{{model="{MODEL}"}})')
+    assert {one["metric"]["kind"] for one in kinds} >= {"input", "output", "performance"}
 
 
 def test_every_rule_is_evaluated_without_an_error(watched):

@@ -72,6 +72,11 @@ def test_a_figure_rounds_to_no_bound_that_it_misses():
     assert gate.why == "0.979996 is below 0.98"
 
 
+def test_an_equal_champion_is_no_worse_by_zero_without_a_sign():
+    gate = judge("g", "f", "all", Draws(-0.0, np.empty(0)), 0.1, "max")
+    assert (str(gate.value), gate.why) == ("0.0", "0 is at most 0.1")
+
+
 @pytest.mark.parametrize(
     ("rule", "why"),
     [

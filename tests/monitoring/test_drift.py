@@ -1,6 +1,7 @@
 """Drift is found where values change, and not where windows differ as they always did."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,12 @@ from hypothesis import strategies as st
 
 from dwcp_ml.cli import main
 from dwcp_ml.errors import DriftError, MissingColumnError, UnreadableFileError
-from dwcp_ml.monitoring.drift import Reference, psi, shift
-from dwcp_ml.monitoring.show import metrics, write_reports
-from dwcp_ml.monitoring.tables import Table, read_values
+from dwcp_ml.monitoring.columns import Column, Table
+from dwcp_ml.monitoring.distances import psi, shift
+from dwcp_ml.monitoring.drift import Reference
+from dwcp_ml.monitoring.metrics import text
+from dwcp_ml.monitoring.show import write_reports
+from dwcp_ml.monitoring.tables import read_values
 from dwcp_ml.monitoring.watch import Rule, watch
 from dwcp_ml.serving.samples import Sample, as_table
 
@@ -26,11 +30,11 @@ def days(rng, windows, columns=3, rows=120, move=0.0, level_sd=0.0):
     """Windows of an hour; each has a level of its own, as days have."""
     levels = rng.normal(0, level_sd, (windows, 1, columns)) + move
     values = (levels + rng.normal(size=(windows, rows, columns))).reshape(-1, columns)
-    return Table(tuple("abc"[:columns]), np.arange(windows * rows) * 3600 / rows, values)
+    return Table.of_numbers("abc"[:columns], np.arange(windows * rows) * 3600 / rows, values)
 
 
 def after(table, seconds):
-    return Table(table.names, table.time_s + seconds, table.values)
+    return replace(table, time_s=table.time_s + seconds)
 
 
 def test_a_moved_column_is_found_by_name_and_the_others_are_not():
@@ -52,7 +56,8 @@ def test_windows_that_differ_as_they_always_did_are_no_drift():
 
 def test_false_alarms_of_all_columns_together_are_as_rare_as_told():
     rng = np.random.default_rng(2)
-    reference = Reference("abc", [w for _, w in days(rng, 20, level_sd=0.3).windows(3600)])
+    three = [Column(name) for name in "abc"]
+    reference = Reference(three, [w for _, w in days(rng, 20, level_sd=0.3).windows(3600)])
     alarms = sum(
         any(c.drifted for c in reference.compare(w))
         for _, w in days(rng, 300, level_sd=0.3).windows(3600)
@@ -73,7 +78,7 @@ def test_the_verdict_does_not_depend_on_unit_or_origin(scale, origin, seed):
     was, now = days(rng, 6), days(rng, 2, move=rng.uniform(0, 0.6))
 
     def other(table):
-        return Table(table.names, table.time_s, table.values * scale + origin)
+        return replace(table, values=table.values * scale + origin)
 
     assert watch(was, now, HOURS).drifted == watch(other(was), other(now), HOURS).drifted
 
@@ -94,7 +99,9 @@ def test_values_that_are_missing_now_are_a_drift():
     live = days(rng, 2)
     live.values[::2, 0] = np.nan
     verdict = watch(days(rng, 10), live, HOURS)
-    assert verdict.windows[0].columns[0].drifted
+    (found,) = [c for c in verdict.windows[0].columns if c.drifted]
+    assert (found.name, found.kind) == ("missing:a", "missing")
+    assert found.distance == pytest.approx(0.5)
 
 
 def test_the_rule_counts_the_newest_windows():
@@ -102,7 +109,7 @@ def test_the_rule_counts_the_newest_windows():
     was = days(rng, 20)
     moved, usual = days(rng, 2, move=2), days(rng, 3)
     live = Table(
-        was.names,
+        was.columns,
         np.concatenate([moved.time_s, usual.time_s + 2 * 3600]),
         np.concatenate([moved.values, usual.values]),
     )
@@ -131,12 +138,12 @@ def test_what_cannot_be_compared_is_refused():
     rng = np.random.default_rng(7)
     with pytest.raises(DriftError, match="has 3 windows"):
         watch(days(rng, 3), days(rng, 3), HOURS)
-    other = Table(("x", "y", "z"), np.arange(10.0), np.zeros((10, 3)))
+    other = Table.of_numbers("xyz", np.arange(10.0), np.zeros((10, 3)))
     with pytest.raises(DriftError, match="no column in common"):
         watch(days(rng, 10), other, HOURS)
     with pytest.raises(DriftError, match="no window of 1 hours"):
         watch(days(rng, 10), days(rng, 1, rows=20), HOURS)
-    with pytest.raises(MissingColumnError, match="no numeric column 'd'"):
+    with pytest.raises(MissingColumnError, match="no column 'd'"):
         days(rng, 1).only(["d"])
 
 
@@ -166,7 +173,7 @@ def test_samples_of_the_server_are_read_step_by_step(tmp_path, named, columns):
     [
         ("time,x\n1,2\n", MissingColumnError, "no column 'timestamp'"),
         ("timestamp,x\nsoon,2\n", UnreadableFileError, "holds what is no time"),
-        ("timestamp,x\n1,red\n", DriftError, "no row or no numeric column"),
+        ("timestamp,node_id\n1,red\n", DriftError, "no column of numbers"),
     ],
 )
 def test_a_table_that_is_none_is_refused(tmp_path, text, error, says):
@@ -187,8 +194,8 @@ def test_reports_are_whole_and_the_metrics_are_prometheus_text(tmp_path):
     verdict = watch(days(rng, 10), days(rng, 3, move=2), HOURS)
     write_reports(verdict, tmp_path, "bandwidth_predictor")
     assert json.loads((tmp_path / "drift.json").read_text())["retrain"] is True
-    assert "Train again: 2 of the last 3" in (tmp_path / "drift.html").read_text()
-    families = {f.name: f for f in text_string_to_metric_families(metrics(verdict, "m"))}
+    assert "TRAIN AGAIN" in (tmp_path / "drift.html").read_text()
+    families = {f.name: f for f in text_string_to_metric_families(text(verdict, "m", 1.0))}
     assert families["dwcp_drift_retrain"].samples[0].value == 1
     assert {s.labels["column"] for s in families["dwcp_drift_distance"].samples} == {"a", "b", "c"}
 

@@ -58,16 +58,17 @@ def judge(
     if not math.isfinite(draws.value):
         why = f"could not be evaluated: {draws.problem or 'the figure is undefined'}"
         return Gate(name, metric, where, None, None, None, bound, direction, False, why)
-    passed = draws.value >= bound if direction == "min" else draws.value <= bound
+    value = draws.value + 0.0  # a loss of nothing is not told as -0
+    passed = value >= bound if direction == "min" else value <= bound
     relation = {
         ("min", True): "is at least",
         ("min", False): "is below",
         ("max", True): "is at most",
         ("max", False): "is above",
     }[direction, passed]
-    why = f"{_told(draws.value, bound)} {relation} {bound:.4g}{detail}"
+    why = f"{_told(value, bound)} {relation} {bound:.4g}{detail}"
     return Gate(
-        name, metric, where, draws.value, finite(low), finite(high), bound, direction, passed, why
+        name, metric, where, value, finite(low), finite(high), bound, direction, passed, why
     )
 
 

@@ -64,7 +64,7 @@ def submit(
         namespace: of the user, on an endpoint with several.
         service_account: of the tasks' pods.
     """
-    with _quietly(client), TemporaryDirectory() as scratch:
+    with quietly(client), TemporaryDirectory() as scratch:
         made = client.create_run_from_pipeline_package(
             _file(scratch, compiled),
             arguments=dict(arguments),
@@ -93,7 +93,7 @@ def schedule(
     One run at a time; what was missed while the endpoint was down is not made up for.
     """
     fields = six_fields(cron)
-    with _quietly(client), TemporaryDirectory() as scratch:
+    with quietly(client), TemporaryDirectory() as scratch:
         group = client.create_experiment(experiment, namespace=namespace).experiment_id
         known = client.list_recurring_runs(experiment_id=group, page_size=100).recurring_runs or []
         made = client.create_recurring_run(
@@ -151,7 +151,7 @@ def latest_run(client: Client, experiment: str = EXPERIMENT, namespace: str | No
     Raises:
         PipelineRunError: there is none.
     """
-    with _quietly(client):
+    with quietly(client):
         group = client.create_experiment(experiment, namespace=namespace).experiment_id
         found = client.list_runs(
             experiment_id=group, page_size=1, sort_by="created_at desc", namespace=namespace
@@ -213,7 +213,7 @@ def _file(folder: str, compiled: str) -> str:
 
 
 @contextmanager
-def _quietly(client: Client) -> Iterator[None]:
+def quietly(client: Client) -> Iterator[None]:
     """Without the links that the client prints, which lead nowhere from outside a notebook."""
     with speaking_to(_host(client)), redirect_stdout(io.StringIO()):
         yield

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dwcp_ml.errors import CompileError
 from dwcp_ml.kubeflow.settings import Metadata, Settings, read_metadata
 from dwcp_ml.registry.objects import SECRET
+from dwcp_ml.tracking.place import URI as TRACKING_URI
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +41,8 @@ class Kit:
         self._placement(task)
         if metadata.s3:
             self._store(task)
+        if metadata.tracked and self.settings.tracking_uri:
+            task.set_env_variable(TRACKING_URI, self.settings.tracking_uri)
         return task
 
     def _resources(self, task: PipelineTask, metadata: Metadata) -> None:

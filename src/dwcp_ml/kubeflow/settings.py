@@ -69,7 +69,17 @@ class Volume:
 
 @dataclass(frozen=True)
 class Settings:
-    """Images, store and placement of all tasks; ``store`` is None for a local run."""
+    """Images, store and placement of all tasks.
+
+    Attributes:
+        images: target of Dockerfile.train -> image.
+        store: None for a local run.
+        node_selector: labels of nodes that may run a task.
+        tolerations: of taints of nodes.
+        volume: with data.
+        cache: whether equal tasks are run once.
+        tracking_uri: MLflow server that receives trainings; empty for none.
+    """
 
     images: Mapping[str, str] = field(default_factory=dict)
     store: Store | None = field(default_factory=Store)
@@ -77,6 +87,15 @@ class Settings:
     tolerations: tuple[Toleration, ...] = ()
     volume: Volume | None = None
     cache: bool = True
+    tracking_uri: str = ""
+
+    def __post_init__(self) -> None:
+        """CompileError for a password, which every reader of the pipeline would see."""
+        if "@" in self.tracking_uri.partition("//")[2].partition("/")[0]:
+            raise CompileError(
+                "--tracking-uri holds a login, which everybody who sees the pipeline would read; "
+                "let the server take requests from the pipeline's namespace without one"
+            )
 
     def image(self, target: str) -> str:
         """The image of a target of Dockerfile.train, by default its local tag."""
@@ -108,6 +127,7 @@ class Metadata(_Strict):
     retries: int = Field(ge=0, description="only where a failure may pass by itself")
     deadline_minutes: int = Field(gt=0, description="pulling the image included")
     s3: bool = Field(description="reads or writes data or registry")
+    tracked: bool = Field(False, description="sends trainings to the tracking server")
 
 
 def read_metadata(folder: Path) -> Metadata:

@@ -176,6 +176,7 @@ def report(
     master = stage(out / REPORTS, list(given))
     shutil.copyfile(out / REPORTS / f"{MASTER}.html", page)
     shutil.copyfile(out / REPORTS / f"{MASTER}.md", summary)
+    _track(out, dict.fromkeys(given))
     return master_metrics(master)
 
 
@@ -214,6 +215,7 @@ def register(bundle: str, registry_uri: str, content: str) -> dict[str, dict[str
     )
     for entry in made:
         print(entry)
+    _track(Path(bundle), {entry.name: str(entry.version) for entry in made})
     return {
         entry.name: {
             "version": str(entry.version),
@@ -231,3 +233,21 @@ def deploy(registered: Mapping[str, Mapping[str, Any]], namespace: str, runtime:
     from dwcp_ml.kubeflow.deploy import roll_out
 
     return roll_out(registered, namespace, runtime)
+
+
+def _track(bundle: Path, versions: Mapping[str, str | None]) -> None:
+    """Send trainings to the server that the pipeline was compiled with, if there is one."""
+    import os
+
+    from dwcp_ml.kubeflow.build_info import git_commit
+    from dwcp_ml.tracking.after import after_stage
+    from dwcp_ml.tracking.training import Around
+
+    around = Around(
+        artifacts=bundle / ARTIFACTS,
+        reports=bundle / REPORTS,
+        git_commit=git_commit(),
+        versions=versions,
+    )
+    for line in after_stage(list(versions), around, os.environ):
+        print(line)

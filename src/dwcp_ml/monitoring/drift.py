@@ -18,17 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwcp_ml.errors import DriftError
+from dwcp_ml.monitoring import distances
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dwcp_ml.monitoring.columns import Column, Kind
+
 Values = NDArray[np.float64]
 LEAST_WINDOWS = 5  # of the reference; with fewer nobody knows what is usual
-LEAST_ROWS = 50  # of a window
-LEAST_DISTANCE = 0.1  # Kolmogorov-Smirnov distance below which nothing is a drift
+LEAST_ROWS = 50  # of a window, and of the values that a column of it must have
+LEAST_DISTANCE = 0.1  # distance below which nothing is a drift
 SMALLEST_USUAL = 0.01  # a column that never moves would make every move infinitely unusual
 MOST_ROWS = 20_000  # of the pooled reference, thinned evenly
-BINS = 10  # of the population stability index, equally full in the reference
 
 
 @dataclass(frozen=True)
@@ -37,31 +39,36 @@ class ColumnDrift:
 
     Attributes:
         name: of the column.
-        distance: Kolmogorov-Smirnov distance to the reference, 0 to 1.
+        kind: what it holds: something asked, something answered, or whether a value is there.
+        distance: to the reference, 0 to 1: Kolmogorov-Smirnov of numbers, total variation of
+            categories; NaN where there are too few values.
         usual: median distance of the reference's own windows.
         limit: distance above which the column drifts.
-        psi: population stability index: the Jeffreys divergence over deciles of the reference.
+        psi: population stability index: the Jeffreys divergence over deciles or categories.
         shift: Wasserstein distance in units of the reference's interquartile range.
         drifted: the verdict.
+        note: what a reader should know beside the figures, or nothing.
     """
 
     name: str
+    kind: Kind
     distance: float
     usual: float
     limit: float
     psi: float
     shift: float
     drifted: bool
+    note: str = ""
 
 
 class Reference:
     """What is usual: pooled values, and how far windows of it lie from the others."""
 
-    def __init__(self, names: Sequence[str], windows: Sequence[Values]) -> None:
+    def __init__(self, columns: Sequence[Column], windows: Sequence[Values]) -> None:
         """Calibrate on windows of equal length.
 
         Args:
-            names: of the columns.
+            columns: what the values are.
             windows: (rows, columns) each, in time order; NaN is a value that is not there.
 
         Raises:
@@ -74,18 +81,21 @@ class Reference:
                 f"{LEAST_WINDOWS} are needed to know what is usual; give a longer reference or "
                 "shorter windows"
             )
-        self.names = tuple(names)
+        self.columns = tuple(columns)
         self.windows = len(kept)
-        self._pooled = np.concatenate(kept)
+        self._pooled = _thin(np.concatenate(kept))
         moved = np.array(
-            [_distances(w, _thin(np.concatenate(kept[:i] + kept[i + 1 :])))
+            [self._moved(w, _thin(np.concatenate(kept[:i] + kept[i + 1 :])))
              for i, w in enumerate(kept)]
         )  # fmt: skip
-        self.usual = np.maximum(np.median(moved, axis=0), SMALLEST_USUAL)
+        known = np.isfinite(moved).any(axis=0)
+        moved[:, ~known] = 0  # never enough values in one window: nothing is told of such a column
+        self.usual = np.maximum(np.nanmedian(moved, axis=0), SMALLEST_USUAL)
         # The largest move of any column, in units of what is usual for that column.
-        self.factor = float((moved / self.usual).max())
+        self.factor = float(np.nanmax(moved / self.usual))
         # A distance ends at 1: half of the way there from a column's own largest move is enough.
-        self._enough = (1 + moved.max(axis=0)) / 2
+        enough = (1 + np.nanmax(moved, axis=0)) / 2
+        self.limits = np.maximum(np.minimum(self.usual * self.factor, enough), LEAST_DISTANCE)
 
     @property
     def false_alarm_rate(self) -> float:
@@ -102,70 +112,51 @@ class Reference:
             raise DriftError(
                 f"the window has {len(window)} rows, {LEAST_ROWS} are needed; take a longer one"
             )
-        pooled = _thin(self._pooled)
-        distances = _distances(window, pooled)
-        limits = np.maximum(np.minimum(self.usual * self.factor, self._enough), LEAST_DISTANCE)
-        return [
-            ColumnDrift(
-                name,
-                float(distances[i]),
-                float(self.usual[i]),
-                float(limits[i]),
-                psi(pooled[:, i], window[:, i]),
-                shift(pooled[:, i], window[:, i]),
-                bool(distances[i] > limits[i]),
-            )
-            for i, name in enumerate(self.names)
-        ]
+        moved = self._moved(window, self._pooled)
+        return [self._judged(i, window[:, i], float(moved[i])) for i in range(len(self.columns))]
 
-
-def psi(reference: Values, window: Values) -> float:
-    """Population stability index of (n,) against (m,); empty bins count half a row."""
-    from scipy.stats import entropy
-
-    reference, window = _known(reference), _known(window)
-    if not len(reference) or not len(window):
-        return float("nan")
-    edges = np.unique(np.quantile(reference, np.linspace(0, 1, BINS + 1)[1:-1]))
-    shares = [
-        np.maximum(
-            np.bincount(np.searchsorted(edges, x, side="left"), minlength=len(edges) + 1), 0.5
+    def _judged(self, place: int, window: Values, distance: float) -> ColumnDrift:
+        column, limit = self.columns[place], float(self.limits[place])
+        was, now = distances.known(self._pooled[:, place]), distances.known(window)
+        drifted = distance > limit
+        numbers = not column.categorical
+        return ColumnDrift(
+            column.name,
+            column.kind,
+            distance,
+            float(self.usual[place]),
+            limit,
+            distances.psi(was, now, categorical=column.categorical),
+            distances.shift(was, now) if numbers else float("nan"),
+            drifted,
+            _note(column, was, now, limit, drifted=drifted),
         )
-        for x in (reference, window)
-    ]
-    return float(entropy(shares[0], shares[1]) + entropy(shares[1], shares[0]))
+
+    def _moved(self, window: Values, others: Values) -> Values:
+        """Distance of each column, NaN where one side has too few values."""
+        found = np.full(len(self.columns), np.nan)
+        for i, column in enumerate(self.columns):
+            mine, theirs = distances.known(window[:, i]), distances.known(others[:, i])
+            if min(len(mine), len(theirs)) >= LEAST_ROWS:
+                measure = distances.variation if column.categorical else distances.smirnov
+                found[i] = measure(mine, theirs)
+        return found
 
 
-def shift(reference: Values, window: Values) -> float:
-    """Wasserstein distance over the reference's interquartile range; NaN where that is zero."""
-    from scipy.stats import wasserstein_distance
-
-    reference, window = _known(reference), _known(window)
-    if not len(reference) or not len(window):
-        return float("nan")
-    low, high = np.quantile(reference, [0.25, 0.75])
-    if high <= low:
-        return float("nan")
-    return float(wasserstein_distance(reference, window) / (high - low))
-
-
-def _distances(window: Values, others: Values) -> Values:
-    """Kolmogorov-Smirnov distance of each column; a missing share counts as a difference."""
-    from scipy.stats import ks_2samp
-
-    found = np.empty(window.shape[1])
-    for i in range(window.shape[1]):
-        mine, theirs = _known(window[:, i]), _known(others[:, i])
-        missing = abs(len(mine) / len(window) - len(theirs) / max(len(others), 1))
-        if not len(mine) or not len(theirs):
-            found[i] = missing
-            continue
-        found[i] = max(ks_2samp(mine, theirs, method="asymp").statistic, missing)
-    return found
-
-
-def _known(values: Values) -> Values:
-    return values[np.isfinite(values)]
+def _note(column: Column, was: Values, now: Values, limit: float, *, drifted: bool) -> str:
+    if len(now) < LEAST_ROWS:
+        return f"{len(now) or 'no'} values in this window, {LEAST_ROWS} are needed"
+    if column.words is not None:
+        unseen = [column.words[int(code)] for code in np.setdiff1d(now, was)]
+        return f"not in the reference: {', '.join(unseen)}" if unseen else ""
+    factor = distances.unit_factor(was, now, limit) if drifted else None
+    if factor is not None:
+        return f"another unit? divided by {factor:g} the values are as usual"
+    if drifted and np.ptp(was) == 0:
+        return f"always {was[0]:g} in the reference"
+    if drifted and np.ptp(now) == 0:
+        return f"always {now[0]:g} now"
+    return ""
 
 
 def _thin(values: Values) -> Values:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dwcp_ml.errors import DriftError
+from dwcp_ml.monitoring.columns import Table, aligned
 from dwcp_ml.monitoring.drift import LEAST_ROWS, Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from dwcp_ml.monitoring.drift import ColumnDrift
-    from dwcp_ml.monitoring.tables import Table
+    from dwcp_ml.monitoring.performance import Performance, WindowPerformance
 
 HOUR_S = 3600
+PERFORMANCE = "performance"  # kind of a violation, beside those of columns
 
 
 @dataclass(frozen=True)
@@ -44,21 +46,44 @@ class WindowDrift:
     start: datetime
     rows: int
     columns: Sequence[ColumnDrift]
+    performance: WindowPerformance | None = None
+
+    @property
+    def kinds(self) -> list[str]:
+        """Kinds of the violations: input, output, missing, performance."""
+        found = [column.kind for column in self.columns if column.drifted]
+        late = [PERFORMANCE] if self.performance and self.performance.drifted else []
+        return list(dict.fromkeys([*found, *late]))
 
     @property
     def drifted(self) -> bool:
-        """Whether any column did."""
-        return any(column.drifted for column in self.columns)
+        """Whether there is any violation."""
+        return bool(self.kinds)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """All windows, oldest first, and what follows."""
+    """All windows, oldest first, and what follows.
+
+    Attributes:
+        rule: when to train again.
+        reference_windows: from which it was learnt what is usual.
+        false_alarm_rate: of a window, over all columns together.
+        windows: that had enough rows.
+        skipped: start and rows of the live windows that had too few.
+        left_out: columns that could not be compared, with the reason.
+        performance: what the model's figure is usually; None where it was not asked for or known.
+        no_performance: why it is not known, or nothing.
+    """
 
     rule: Rule
     reference_windows: int
     false_alarm_rate: float
     windows: Sequence[WindowDrift]
+    skipped: Sequence[tuple[datetime, int]] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    performance: Performance | None = None
+    no_performance: str = ""
 
     @property
     def drifted(self) -> list[bool]:
@@ -87,45 +112,71 @@ class Verdict:
             "rule": asdict(self.rule),
             "reference_windows": self.reference_windows,
             "false_alarm_rate": self.false_alarm_rate,
+            "left_out": dict(self.left_out),
+            "skipped": [{"start": at.isoformat(), "rows": rows} for at, rows in self.skipped],
+            "performance": self._performance(),
             "windows": [
                 {
                     "start": window.start.isoformat(),
                     "rows": window.rows,
                     "drifted": window.drifted,
+                    "kinds": window.kinds,
                     "columns": [_finite(asdict(column)) for column in window.columns],
+                    "performance": window.performance and _finite(asdict(window.performance)),
                 }
                 for window in self.windows
             ],
         }
 
+    def _performance(self) -> dict[str, Any] | None:
+        if self.performance is None:
+            return {"unknown": self.no_performance} if self.no_performance else None
+        about = {f.name: getattr(self.performance, f.name) for f in fields(self.performance)}
+        del about["windows"]
+        return _finite({**about, "false_alarm_rate": self.performance.false_alarm_rate})
 
-def watch(reference: Table, live: Table, rule: Rule) -> Verdict:
+
+def watch(
+    reference: Table,
+    live: Table,
+    rule: Rule,
+    performance: Performance | None = None,
+    no_performance: str = "",
+) -> Verdict:
     """Compare each window of a live table with the reference.
 
-    Columns that either side lacks are left out. Windows with few rows, such as one that is cut
-    by the end of the table, are left out too.
+    Columns that cannot be compared are left out and named. Windows with few rows, such as one that
+    is cut by the end of the table, are left out too.
+
+    Args:
+        reference: what is usual.
+        live: what is watched.
+        rule: when to train again.
+        performance: of the model in windows of the same length.
+        no_performance: why it is not known.
 
     Raises:
         DriftError: no column in common, a reference too short, or no window with enough rows.
     """
-    names = [name for name in reference.names if name in live.names]
-    if not names:
-        raise DriftError(
-            "reference and live table have no column in common: "
-            f"{', '.join(reference.names[:5])} against {', '.join(live.names[:5])}"
-        )
+    was, now, left_out = aligned(reference, live)
     seconds = rule.window_h * HOUR_S
-    usual = Reference(names, [rows for _, rows in _whole(reference.only(names), seconds)])
+    usual = Reference(was.columns, [rows for _, rows in _whole(was, seconds)])
+    whole = dict(_whole(now, seconds))
+    judged = performance.windows if performance else {}
     found = [
-        WindowDrift(datetime.fromtimestamp(start, UTC), len(rows), usual.compare(rows))
-        for start, rows in _whole(live.only(names), seconds)
+        WindowDrift(_time(start), len(rows), usual.compare(rows), judged.get(start))
+        for start, rows in whole.items()
     ]
     if not found:
         raise DriftError(
             f"the live table has no window of {rule.window_h:g} hours with {LEAST_ROWS} rows; "
             "wait, or take shorter windows"
         )
-    return Verdict(rule, usual.windows, usual.false_alarm_rate, found)
+    few = [(_time(at), len(rows)) for at, rows in now.windows(seconds) if at not in whole]
+    return Verdict(
+        rule, usual.windows, usual.false_alarm_rate, found, few, left_out, performance,
+        no_performance,
+    )  # fmt: skip
 
 
 def _whole(table: Table, seconds: float) -> list[tuple[float, np.ndarray]]:
@@ -135,6 +186,10 @@ def _whole(table: Table, seconds: float) -> list[tuple[float, np.ndarray]]:
     return [(at, rows) for at, rows in found if len(rows) >= max(LEAST_ROWS, fullest / 2)]
 
 
-def _finite(column: dict[str, Any]) -> dict[str, Any]:
+def _time(epoch_s: float) -> datetime:
+    return datetime.fromtimestamp(epoch_s, UTC)
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not np.isfinite(v) else v
-            for k, v in column.items()}  # fmt: skip
+            for k, v in values.items()}  # fmt: skip
