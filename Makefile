@@ -11,7 +11,7 @@ SHARED ?= ../shared
 REGISTRY ?= localhost:5000
 MASTER := reports/master_training_report.json
 
-.PHONY: help setup run serve test test-go test-docker test-cluster test-admission images mlflow check docs docs-serve lint-workflows real-data backtest backtest-traces behaviour variants bench bench-serve clean \
+.PHONY: help setup run serve test test-go test-docker test-cluster test-admission images mlflow check docs docs-serve lint-workflows real-data backtest backtest-traces behaviour variants bench bench-scale bench-serve clean \
   changed pull push proposal register rollout
 
 help: ## list the targets
@@ -22,6 +22,11 @@ help: ## list the targets
 
 .venv/ready: pyproject.toml uv.lock | $(filter .tools/bin/uv,$(UV))
 	@$(UV) sync --locked --quiet
+	@touch $@
+
+# Spark, 450 MB, which nothing but `dwcp scale` and its tests needs.
+.venv/scale: .venv/ready
+	@$(UV) sync --locked --quiet --group scale
 	@touch $@
 
 setup: .venv/ready ## create the environment from uv.lock
@@ -35,7 +40,7 @@ run: setup ## simulate, validate, split, train, export, evaluate, report, regist
 serve: setup ## serve the registry on http://localhost:8501 and gRPC port 8500
 	@$(BIN)/dwcp serve models
 
-test: setup test-go ## all tests that need no Docker and no cluster
+test: .venv/scale test-go ## all tests that need no Docker and no cluster
 	@PATH="$(CURDIR)/$(BIN):$$PATH" pytest -n 2 --dist loadfile --ignore tests/cluster --ignore tests/docker
 
 # Run by its version and not a tool of go.mod, so that the module's users never see it.
@@ -86,6 +91,9 @@ variants: setup ## variants of the models beside the default, into docs/variants
 
 bench: setup ## speed of stages and models beside bounds and peers, into docs/speed.md; after `make run`
 	@$(BIN)/python benchmarks/bench.py
+
+bench-scale: .venv/scale ## speed of Spark and of several training workers, into docs/scale.md and docs/scale-training.md
+	@$(BIN)/python benchmarks/scale.py --page docs/scale.md
 
 bench-serve: setup ## speed of the server beside its bounds and peers
 	@$(BIN)/python benchmarks/serve.py

@@ -23,7 +23,9 @@ from dwcp_ml.pipeline_commands import pipeline_commands
 from dwcp_ml.progress import EpochBar, bar
 from dwcp_ml.registry_commands import registry_commands
 from dwcp_ml.rollout_commands import rollout_commands
+from dwcp_ml.scale_commands import scale_commands
 from dwcp_ml.serve_commands import serve_command
+from dwcp_ml.tracking_commands import track_command, track_stage
 from dwcp_ml.tuning_commands import tune_command
 
 
@@ -151,6 +153,7 @@ def train(model: str, params_path: Path, data_path: Path, output_dir: Path, **op
     if model == "all":
         with bar("train all") as tick:
             master = session.train_all(plan, tick)
+        track_stage(plan.params.models, artifacts=output_dir, reports=output_dir)
         _show(master, output_dir)
     else:
         with bar(f"train {model}") as tick:
@@ -238,7 +241,9 @@ def report(params_path: Path, reports: Path) -> None:
     from dwcp_ml.evaluation.report import report as stage
     from dwcp_ml.models import read_params
 
-    stage(reports, read_params(params_path).models)
+    names = read_params(params_path).models
+    stage(reports, names)
+    track_stage(names, artifacts=Path("artifacts"), reports=reports)
 
 
 @main.command()
@@ -250,14 +255,11 @@ def register(params_path: Path, reports: Path, artifacts: Path, registry: Path) 
     """Give every model an immutable version, if every gate of every model passed."""
     from dwcp_ml import session
     from dwcp_ml.models import read_params
-    from dwcp_ml.registry import register as stage
 
     names = read_params(params_path).models
-    commit = session.git_commit()
-    for made in stage(
-        reports, artifacts, registry, names, created=session.now(), git_commit=commit
-    ):
+    for made in session.register(reports, artifacts, registry, names):
         click.echo(made)
+    track_stage(names, artifacts=artifacts, reports=reports, registry=registry)
 
 
 @main.command()
@@ -284,9 +286,11 @@ def _show(master: dict[str, Any], reports: Path) -> None:
 main.add_command(backtest_command)
 main.add_command(drift_command)
 main.add_command(retrain_command)
+main.add_command(track_command)
 main.add_command(tune_command)
 main.add_command(registry_commands)
 main.add_command(pipeline_commands)
+main.add_command(scale_commands)
 main.add_command(serve_command)
 main.add_command(rollout_commands)
 

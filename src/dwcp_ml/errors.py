@@ -201,6 +201,24 @@ class StudyError(DwcpError):
     exit_code = 34
 
 
+class TrackingError(DwcpError):
+    """The tracking server cannot be reached, refuses, or MLFLOW_TRACKING_URI is no URI of one."""
+
+    exit_code = 35
+
+
+class ScaleError(DwcpError):
+    """Spark cannot start, its master cannot be reached, or a job on it failed."""
+
+    exit_code = 37
+
+
+class WorkersError(DwcpError):
+    """A worker of a training over several died, did not answer, or has other data than the rest."""
+
+    exit_code = 38
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the nearest known word, or an empty string."""
     match = get_close_matches(word, list(known), n=1, cutoff=0.5)

@@ -9,6 +9,9 @@ import httpx
 import pytest
 import small
 
+from dwcp_ml.kubeflow import steps
+from dwcp_ml.telemetry.contract import validate
+
 NAME = small.NAME
 
 
@@ -151,6 +154,21 @@ def test_stages_send_by_themselves_and_the_version_leads_to_the_run(store, dwcp)
     assert f"MLflow run: {store.url}/#/experiments/" in lineage
     assert run["info"]["run_id"] in lineage
     assert "MLflow" not in dwcp("models", "lineage", NAME)
+
+
+def test_steps_of_a_pipeline_send_by_themselves(store, finished, desk, tmp_path, monkeypatch):
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+    validate(finished / "data/raw", desk / "reports")
+    steps.report(
+        str(desk / "reports" / "data_quality.json"),
+        {NAME: str(desk)},
+        *(str(tmp_path / name) for name in ("bundle", "page.html", "summary.md")),
+    )
+    assert "version" not in pairs(store.run()["data"]["tags"])
+    made = steps.register(str(tmp_path / "bundle"), str(tmp_path / "registry"), "md5-of-the-data")
+    tags = pairs(store.run()["data"]["tags"])
+    assert (tags["version"], tags["model"]) == (made[NAME]["version"], NAME)
 
 
 def test_what_a_killed_process_left_is_replaced(store, dwcp):

@@ -30,35 +30,36 @@ SCORES = 3  # one for each class
 
 
 def floors(window: int) -> NDArray[np.float32]:
-    """Smallest values taken into the logarithm: window, reference."""
+    """Smallest values taken into the logarithm: window, its lowest values, reference."""
     step = np.ones(WIDTH)
     step[list(COLUMNS)] = net.FLOORS
     step[LINK] = 0.5  # dc is 0
-    return np.append(np.tile(step, window), 1e-3).astype(np.float32)
+    return np.append(np.tile(step, window + 1), 1e-3).astype(np.float32)
 
 
 def projection(window: int, smoothing: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weights (w * 7 + 1, w * CONTEXT) and offsets from logarithms to cut inputs.
+    """Weights (w * 7 + 7 + 1, w * CONTEXT) and offsets from logarithms to cut inputs.
 
-    The logarithms: of the window, oldest step first, and of the reference. The inputs of a step:
-    as of ``net.prepare``; for the kinds a constant and the steps from each kind to the next, at
-    +-CLIP after the cut.
+    The logarithms: of the window, oldest step first; of each column's lowest value; of the
+    reference. The inputs of a step: as of ``net.prepare``; for the kinds a constant and the steps
+    from each kind to the next, at +-CLIP after the cut.
     """
-    reference = window * WIDTH
+    size = window * WIDTH
+    low, reference = size, size + WIDTH
     weights = np.zeros((reference + 1, window, net.CONTEXT))
     offset = np.zeros((window, net.CONTEXT))
-    newest = reference - WIDTH
+    newest = size - WIDTH
     for step in range(window):
         now, to = step * WIDTH, weights[:, step].T
-        to[0, RATE:reference:WIDTH] = -4 * net.smoothing_weights(window, smoothing)
-        to[2, RTT:reference:WIDTH], to[2, CWND:reference:WIDTH] = 4 / window, -4 / window
-        to[4, RTT:reference:WIDTH], to[6, JITTER:reference:WIDTH] = -5 / window, -1 / window
+        to[0, RATE:size:WIDTH] = -4 * net.smoothing_weights(window, smoothing)
+        to[2, RTT:size:WIDTH], to[2, CWND:size:WIDTH] = 4 / window, -4 / window
         for row, column, scale in ((0, RATE, 4), (1, RATE, 4), (2, CWND, 4), (3, RATE, 1)):
             to[row, now + column] += scale
         to[2, now + RTT] -= 4
         to[3, reference] = -1
         for row, column, scale in ((4, RTT, 5), (5, RTT, 5), (6, JITTER, 1), (7, JITTER, 1)):
             to[row, now + column] += scale
+        to[4, low + RTT], to[6, low + JITTER] = -5, -1
         to[8, now + LOSS] += 2
         for row, column, scale in ((1, RATE, 4), (5, RTT, 5), (7, JITTER, 1), (8, LOSS, 2)):
             to[row, newest + column] -= scale
@@ -75,7 +76,7 @@ def projection(window: int, smoothing: float) -> tuple[NDArray[np.float32], NDAr
 def heads(
     window: int, smoothing: float, kernel: Any, bias: Any
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weights (hidden + w * 7 + 1, 4 + SCORES) and offsets from [hidden, logarithms].
+    """Weights (hidden + w * 7 + 7 + 1, 4 + SCORES) and offsets from [hidden, logarithms].
 
     The log forecasts, then a score for each class. With u the log share of the reference and the
     boundaries g > b, the largest of 2 u, u + g and g + b is the first for u >= g, the last
@@ -87,11 +88,12 @@ def heads(
         kernel: (hidden, 4) of the network's last layer, whose answers are log residuals.
         bias: (4,) of it.
     """
-    reference = window * WIDTH
+    size = window * WIDTH
+    reference = size + WIDTH
     weights = np.zeros((reference + 1, len(net.FORECASTS)))
-    weights[RATE:reference:WIDTH, 0] = net.smoothing_weights(window, smoothing)
+    weights[RATE:size:WIDTH, 0] = net.smoothing_weights(window, smoothing)
     for head, column in enumerate(COLUMNS[1:], 1):
-        weights[reference - WIDTH + column, head] = 1
+        weights[size - WIDTH + column, head] = 1
     weights = np.vstack([kernel, weights])
     share, share_bias = weights[:, 0].copy(), float(bias[0])
     share[-1] -= 1
@@ -102,7 +104,7 @@ def heads(
 
 
 def logarithms(features: Any) -> Any:
-    """Raw windows (n, w, 7) to the logarithms that everything is made of, (n, w * 7 + 1)."""
+    """Raw windows (n, w, 7) to the logarithms that everything is made of, (n, w * 7 + 7 + 1)."""
     tf = quiet.tensorflow()
     window = features.shape[1]
     table = net.reference_table()[:, [0, 0, 1, 2]]  # tier 0 counts as 1
@@ -110,7 +112,8 @@ def logarithms(features: Any) -> Any:
     newest = np.array([[LINK, TIER]]) + (window - 1) * WIDTH
     codes = tf.clip_by_value(tf.gather(flat, newest, axis=1), 0.0, float(KINDS - 1))
     reference = tf.gather_nd(table, tf.cast(codes, tf.int64))  # (n, 1)
-    return tf.math.log(tf.maximum(tf.concat([flat, reference], axis=1), floors(window)))
+    every = tf.concat([flat, tf.reduce_min(features, axis=1), reference], axis=1)
+    return tf.math.log(tf.maximum(every, floors(window)))
 
 
 def context(logs: Any, window: int, smoothing: float) -> Any:

@@ -94,8 +94,8 @@ def prepare(features: Any, smoothing: float) -> tuple[Any, Any]:
     bdp = tf.math.log(tf.maximum(cwnd, 1.0)) - log_rtt  # rate of one stream, up to a constant
     reference = _reference(link[:, -1], tier[:, -1])
     level = log_rate - tf.math.log(reference)[:, None]
-    usual_rtt = tf.reduce_mean(log_rtt, axis=1, keepdims=True)
-    usual_jitter = tf.reduce_mean(log_jitter, axis=1, keepdims=True)
+    quiet_rtt = tf.reduce_min(log_rtt, axis=1, keepdims=True)
+    quiet_jitter = tf.reduce_min(log_jitter, axis=1, keepdims=True)
     kinds = tf.one_hot(tf.clip_by_value(tf.cast(link, tf.int32), 0, 3), 4)  # (n, w, 4)
     steps = tf.stack(
         [
@@ -103,9 +103,9 @@ def prepare(features: Any, smoothing: float) -> tuple[Any, Any]:
             4 * (log_rate - log_rate[:, -1:]),
             4 * (bdp - tf.reduce_mean(bdp, axis=1, keepdims=True)),
             level,
-            5 * (log_rtt - usual_rtt),
+            5 * (log_rtt - quiet_rtt),
             5 * (log_rtt - log_rtt[:, -1:]),
-            log_jitter - usual_jitter,
+            log_jitter - quiet_jitter,
             log_jitter - log_jitter[:, -1:],
             2 * (log_loss - log_loss[:, -1:]),
             0.5 * (log_loss + 6.5),

@@ -28,6 +28,7 @@ from dwcp_ml.models.base import (
     TrainingLog,
 )
 from dwcp_ml.models.ensemble import averaged, train_members
+from dwcp_ml.models.keras_training import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,7 +141,9 @@ class BandwidthPredictor:
             )
             return network, net.head_loss(params.head_weights)
 
-        members = train_members(build, data[0], data[1], params, log)
+        schedule = Schedule(params.epochs, params.batch_size, params.learning_rate, params.patience)
+        seeds = range(params.seed, params.seed + params.ensemble)
+        members = train_members(build, data[0], data[1], schedule, seeds, log)
         return Fitted(averaged(members), smoothing)
 
     def save(self, fitted: Fitted, folder: Path) -> None:

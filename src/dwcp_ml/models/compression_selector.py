@@ -26,6 +26,7 @@ from dwcp_ml.models.compression_figures import compression_figures
 from dwcp_ml.models.compression_metrics import METRICS
 from dwcp_ml.models.compression_rivals import choose, fit_rivals
 from dwcp_ml.models.ensemble import merged, train_members
+from dwcp_ml.models.keras_training import Schedule
 from dwcp_ml.models.sampling import latent, sampled
 from dwcp_ml.telemetry.simulator.compression import cost_table, gains
 from dwcp_ml.telemetry.windows import SEGMENT_COLUMNS, hour_of_day
@@ -149,7 +150,11 @@ class CompressionSelector:
         def build(times: int = 1) -> Any:
             return net.build(tuple(times * width for width in params.units), params.dropout)
 
-        members = train_members(lambda: (build(), net.loss()), data[0], data[1], params, log)
+        schedule = Schedule(params.epochs, params.batch_size, params.learning_rate, params.patience)
+        seeds = range(params.seed, params.seed + params.ensemble)
+        members = train_members(
+            lambda: (build(), net.loss()), data[0], data[1], schedule, seeds, log
+        )
         return Fitted(merged(members, build), mean, deviation)
 
     def save(self, fitted: Fitted, folder: Path) -> None:

@@ -3,52 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dwcp_ml.export import quiet
-from dwcp_ml.models.keras_training import Schedule, train_network
+from dwcp_ml.models.keras_training import train_network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from dwcp_ml.models.base import Array, TrainingLog
-
-
-class MemberParams(Protocol):
-    """What of a model's parameters the training of its members reads."""
-
-    seed: int
-    ensemble: int
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    patience: int
+    from dwcp_ml.models.keras_training import Schedule
 
 
 def train_members(
     build: Callable[[], tuple[Any, Any]],
     train: tuple[Array, Array],
     validation: tuple[Array, Array],
-    params: MemberParams,
+    schedule: Schedule,
+    seeds: Sequence[int],
     log: TrainingLog,
 ) -> list[Any]:
-    """Train ``params.ensemble`` networks from successive seeds.
+    """Train a network from each seed.
 
     Args:
         build: makes an untrained network and its loss.
         train: inputs and targets.
         validation: the same.
-        params: of the model.
+        schedule: how long and how fast each of them learns.
+        seeds: one for each member.
         log: is told every epoch; those of a member follow those of the members before it.
     """
-    schedule = Schedule(params.epochs, params.batch_size, params.learning_rate, params.patience)
     members = []
-    for number in range(params.ensemble):
-        quiet.keras(params.seed + number)
+    for number, seed in enumerate(seeds):
+        quiet.keras(seed)
         network, loss = build()
-        turn = _Turn(log, number, params.ensemble)
+        turn = _Turn(log, number, len(seeds))
         train_network(network, train, validation, loss, schedule, turn)
         members.append(network)
     return members

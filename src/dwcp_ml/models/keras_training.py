@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +13,22 @@ from dwcp_ml.errors import TrainingError
 from dwcp_ml.export import quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dwcp_ml.models.base import Array, TrainingLog
+
+
+_stand_in: ContextVar[Callable[[Any], Any] | None] = ContextVar("_stand_in", default=None)
+
+
+@contextmanager
+def fitted_as(stand_in: Callable[[Any], Any]) -> Iterator[None]:
+    """Within, ``stand_in(network)`` is compiled and fitted; its ``fit`` leaves network trained."""
+    before = _stand_in.set(stand_in)
+    try:
+        yield
+    finally:
+        _stand_in.reset(before)
 
 
 @dataclass(frozen=True)
@@ -51,11 +66,13 @@ def train_network(
     rate = keras.optimizers.schedules.CosineDecay(
         schedule.learning_rate, decay_steps=batches * schedule.epochs, alpha=0.02
     )
-    network.compile(optimizer=keras.optimizers.Adam(rate), loss=loss, jit_compile=False)
+    stand_in = _stand_in.get()
+    fitted = network if stand_in is None else stand_in(network)
+    fitted.compile(optimizer=keras.optimizers.Adam(rate), loss=loss, jit_compile=False)
     stop = keras.callbacks.EarlyStopping(
         monitor="val_loss", patience=schedule.patience, restore_best_weights=True
     )
-    network.fit(
+    fitted.fit(
         *train,
         validation_data=validation,
         epochs=schedule.epochs,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ class Around:
         git_commit: of the code; None where it is unknown.
         experiment: name of the DVC experiment that is run.
         user: who sends it.
+        versions: of the models where the registry is not a folder here.
     """
 
     artifacts: Path = Path("artifacts")
@@ -43,6 +44,7 @@ class Around:
     git_commit: str | None = None
     experiment: str | None = None
     user: str | None = None
+    versions: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,10 @@ def read_training(name: str, around: Around) -> Training:
         raise UnreadableFileError(
             f"{path} is about another file than {artifact.onnx}; run 'dwcp evaluate {name}' first"
         )
-    version = registered(around.registry, name, artifact.digest)
+    if name in around.versions:
+        version = around.versions[name]
+    else:
+        version = registered(around.registry, name, artifact.digest)
     card = around.registry / name / (version or "") / CARD
     began = report["training_date"]  # None where the stage was called without a command
     written = datetime.fromtimestamp(artifact.onnx.stat().st_mtime, UTC)

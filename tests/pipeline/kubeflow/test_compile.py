@@ -147,6 +147,23 @@ def test_keys_of_the_store_travel_as_a_secret_and_only_where_they_are_needed():
     assert {"name": "AWS_ENDPOINT_URL", "value": "http://s3:9000"} in environment
 
 
+def test_a_tracking_server_reaches_the_steps_that_send_to_it_and_no_other():
+    _, spec, _ = compile_with(Settings(tracking_uri="http://mlflow.mlflow:5000"))
+    told = {
+        name
+        for name, executor in spec["deploymentSpec"]["executors"].items()
+        for entry in executor["container"].get("env", [])
+        if entry == {"name": "MLFLOW_TRACKING_URI", "value": "http://mlflow.mlflow:5000"}
+    }
+    assert told == {"exec-report", "exec-register"}
+    assert "MLFLOW" not in compile_with()[0]
+
+
+def test_a_login_of_the_tracking_server_is_not_compiled_in():
+    with pytest.raises(CompileError, match="holds a login"):
+        Settings(tracking_uri="https://me:secret@mlflow:5000")
+
+
 def test_every_model_has_a_trainer_and_a_place_in_the_report():
     from dwcp_ml.kubeflow.kit import load, need_inputs
 
