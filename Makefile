@@ -92,8 +92,8 @@ variants: setup ## variants of the models beside the default, into docs/variants
 bench: setup ## speed of stages and models beside bounds and peers, into docs/speed.md; after `make run`
 	@$(BIN)/python benchmarks/bench.py
 
-bench-scale: .venv/scale ## speed of Spark and of several training workers, into docs/scale.md and docs/scale-training.md
-	@$(BIN)/python benchmarks/scale.py --page docs/scale.md
+bench-scale: .venv/scale ## speed of Spark and of several training workers, into docs/scale.md and docs/scale-training.json
+	@$(BIN)/python benchmarks/scale.py --page docs/scale.md && $(BIN)/python benchmarks/scale_training.py --out docs/scale-training.json
 
 bench-serve: setup ## speed of the server beside its bounds and peers
 	@$(BIN)/python benchmarks/serve.py

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @click.group("scale", cls=Commands)
 def scale_commands() -> None:
-    """Simulate, validate, split and score telemetry that is larger than one machine, on Spark.
+    """Telemetry larger than one machine: stages on Spark, training by several workers.
 
-    The stages are those of one process, run over part files; the results are the same. Places are
-    folders that every worker sees under the same path, or s3://BUCKET/PREFIX.
+    The stages are those of one process, run over part files; the results are the same. Their places
+    are folders that every worker sees under the same path, or s3://BUCKET/PREFIX.
     """
 
 

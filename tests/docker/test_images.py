@@ -20,7 +20,14 @@ from dwcp_ml.files import sha256
 
 ROOT = Path(__file__).parents[2]
 COMPONENTS = ("pipeline", "data", "sklearn", "tensorflow")
-SIZES_MB = {"pipeline": 480, "data": 950, "sklearn": 1000, "tensorflow": 2200, "operator": 500}
+SIZES_MB = {
+    "pipeline": 530,
+    "data": 950,
+    "sklearn": 1060,
+    "tensorflow": 2200,
+    "operator": 500,
+    "spark": 2400,
+}
 MODELS = {"node_reliability": "sklearn", "compression_selector": "tensorflow"}
 SMALL = {
     "models": list(MODELS),
@@ -98,7 +105,17 @@ def test_the_operator_image_starts_the_operator(images):
     assert "operator" in inside(images["operator"], *entrypoint, "--help")
 
 
-@pytest.mark.parametrize("target", ["pipeline", "data", "sklearn", "operator"])
+def test_the_spark_image_simulates_on_the_spark_in_it(images, tmp_path):
+    tmp_path.chmod(0o777)
+    told = inside(
+        images["spark"], "/app/.venv/bin/dwcp", "scale", "simulate", "--master", "local[1]",
+        "--nodes", "2", "--steps", "50", "--nodes-per-part", "1", "--out", "raw", work=tmp_path,
+    )  # fmt: skip
+    assert "100" in told.replace(",", "")
+    assert len(list((tmp_path / "raw" / "telemetry").glob("*.parquet"))) == 2
+
+
+@pytest.mark.parametrize("target", ["pipeline", "data", "sklearn", "operator", "spark"])
 def test_only_the_tensorflow_image_holds_tensorflow(images, target):
     find = "import importlib.util as u; print([n for n in {} if u.find_spec(n)])"
     names = ("tensorflow", "keras", "tf2onnx", "pytest")
