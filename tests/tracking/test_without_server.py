@@ -11,6 +11,8 @@ import small
 from conftest import free_port
 
 from dwcp_ml.errors import TrackingError
+from dwcp_ml.kubeflow import steps
+from dwcp_ml.telemetry.contract import validate
 from dwcp_ml.tracking.after import needed_place
 from dwcp_ml.tracking.server import Server
 
@@ -51,6 +53,20 @@ def test_stages_go_on_with_one_warning_that_says_how_to_repeat(dwcp, desk, down)
     assert dwcp("register", **down) == f"{small.NAME} v1.0 registered\n"
     assert (desk / "models" / small.NAME / "latest").exists()
     assert "hunter2" not in (desk / "reports" / ".unsent.json").read_text()
+
+
+def test_a_step_leaves_nothing_of_a_failed_try_in_the_bundle(
+    finished, desk, down, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", down["MLFLOW_TRACKING_URI"])
+    validate(finished / "data/raw", desk / "reports")
+    steps.report(
+        str(desk / "reports" / "data_quality.json"),
+        {small.NAME: str(desk)},
+        *(str(tmp_path / name) for name in ("bundle", "page.html", "summary.md")),
+    )
+    assert (tmp_path / "bundle" / "reports" / "master_training_report.json").exists()
+    assert not (tmp_path / "bundle" / "reports" / ".unsent.json").exists()
 
 
 def test_another_result_or_place_is_tried_and_told_again(dwcp, desk, down):

@@ -240,7 +240,7 @@ def _track(bundle: Path, versions: Mapping[str, str | None]) -> None:
     import os
 
     from dwcp_ml.kubeflow.build_info import git_commit
-    from dwcp_ml.tracking.after import after_stage
+    from dwcp_ml.tracking.after import UNSENT, after_stage
     from dwcp_ml.tracking.training import Around
 
     around = Around(
@@ -251,3 +251,5 @@ def _track(bundle: Path, versions: Mapping[str, str | None]) -> None:
     )
     for line in after_stage(list(versions), around, os.environ):
         print(line)
+    # Another step is another try, and the bundle that it is handed holds results alone.
+    (bundle / REPORTS / UNSENT).unlink(missing_ok=True)
