@@ -139,7 +139,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--train", nargs="+", default=["bandwidth_predictor",
                         "compression_selector", "consensus_latency"], help="models")  # fmt: skip
     parser.add_argument("--train-rows", type=int, default=40_000)
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, help="of training; by default the model's own")
     parser.add_argument("--models", type=Path, default=Path("models"), help="registry")
     parser.add_argument("--splits", type=Path, default=Path("data/splits"))
     parser.add_argument("--params", type=Path, default=ROOT / "params.yaml")

@@ -50,12 +50,14 @@ def train_figures(given: Namespace) -> list[Figure]:
 
 
 def _shorter(parameters: ModelParams, given: Namespace) -> ModelParams:
-    """Fewer rows and epochs, where the model has such parameters."""
+    """Fewer rows, and other epochs where asked."""
     most = {"train_windows": given.train_rows, "train_rows": given.train_rows}
     most |= {"validation_windows": given.train_rows // 4, "validation_rows": given.train_rows // 4}
     known = type(parameters).model_fields
     changed = {k: min(getattr(parameters, k), v) for k, v in most.items() if k in known}
-    return parameters.model_copy(update={**changed, "epochs": given.epochs})
+    if given.epochs is not None:
+        changed["epochs"] = given.epochs
+    return parameters.model_copy(update=changed)
 
 
 def _examples(kind: Model, splits: Path, role: Role, parameters: ModelParams) -> Examples:

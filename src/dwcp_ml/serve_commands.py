@@ -29,7 +29,11 @@ from dwcp_ml.serving.signer_options import signer_options
 @click.option("--grace-s", default=20.0, show_default=True, help="For accepted requests to end.")
 @click.option("--reload-s", default=1.0, show_default=True, help="Between looks at the registry.")
 @click.option("--log-every", default=1000, show_default=True, help="Log one in so many requests.")
-@click.option("--samples", type=FOLDER, help="Keep some of users' requests here as Parquet.")
+@click.option(
+    "--samples",
+    metavar="FOLDER|S3",
+    help="Keep some of users' requests here as Parquet: a folder, or s3://BUCKET/PREFIX.",
+)
 @click.option(
     "--sample-every",
     default=100,
@@ -37,13 +41,13 @@ from dwcp_ml.serving.signer_options import signer_options
     type=click.IntRange(1),
     help="One in so many requests.",
 )
-@click.option("--sample-mib", default=256.0, show_default=True, help="Of all files together.")
+@click.option("--sample-mib", default=256.0, show_default=True, help="Of all files in a folder.")
 @click.option("--sample-flush-s", default=60.0, show_default=True, help="Between two files.")
 def serve_command(
     models: Path,
     grpc_port: int,
     max_body_mib: float,
-    samples: Path | None,
+    samples: str | None,
     sample_every: int,
     sample_mib: float,
     sample_flush_s: float,

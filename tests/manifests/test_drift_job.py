@@ -134,7 +134,44 @@ def test_the_claim_and_the_account_of_the_job_are_there_and_the_bucket_is_that_o
         volumes = {v["name"]: v for v in pod(job)["volumes"]}
         reports = volumes["reports"]["persistentVolumeClaim"]["claimName"]
         assert reports == claim["metadata"]["name"]
-        assert volumes["telemetry"]["persistentVolumeClaim"]["readOnly"]
+        assert "telemetry" not in volumes
+
+
+def with_component(folder, name, bucket="dwcp"):
+    """What the job becomes with one of its components, and another bucket."""
+    copied = shutil.copytree(ROOT / "manifests", folder / "manifests")
+    settings = copied / "settings/settings.yaml"
+    settings.write_text(settings.read_text().replace("bucket: dwcp ", f"bucket: {bucket} "))
+    mine = folder / "mine"
+    mine.mkdir()
+    (mine / "kustomization.yaml").write_text(
+        f"resources: [../manifests/drift]\ncomponents: [../manifests/drift/{name}]\n"
+    )
+    done = subprocess.run(["kubectl", "kustomize", mine], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = list(yaml.safe_load_all(done.stdout))
+    (settings,) = [one["data"] for one in found if one["kind"] == "ConfigMap"]
+    return settings, [one for one in found if one["kind"] == "CronJob"]
+
+
+def test_with_samples_it_reads_what_the_servers_keep_of_its_model(tmp_path):
+    settings, jobs = with_component(tmp_path, "samples", bucket="other")
+    assert settings["LIVE"] == "s3://other/samples"
+    assert settings["REFERENCE"] == "s3://other/telemetry/reference"
+    for job in jobs:
+        assert "--live=$(LIVE)/$(MODEL)" in containers(job)[0]["args"]
+        assert "--live=$(LIVE)" not in containers(job)[0]["args"]
+
+
+def test_with_a_claim_it_reads_telemetry_of_the_claim_and_cannot_write_it(tmp_path):
+    settings, jobs = with_component(tmp_path, "claim")
+    for job in jobs:
+        (mount,) = [m for m in containers(job)[0]["volumeMounts"] if m["name"] == "telemetry"]
+        assert mount["readOnly"]
+        for place in (settings["REFERENCE"], settings["LIVE"]):
+            assert place.startswith(mount["mountPath"])
+        (volume,) = [v for v in pod(job)["volumes"] if v["name"] == "telemetry"]
+        assert volume["persistentVolumeClaim"] == {"claimName": "dwcp-telemetry", "readOnly": True}
 
 
 class Endpoint(BaseHTTPRequestHandler):

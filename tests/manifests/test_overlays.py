@@ -14,6 +14,7 @@ import yaml
 
 from dwcp_ml.rollout.policy import CONFIG_MAP, EVERY, merged
 from dwcp_ml.rollout.reading import read_spec
+from dwcp_ml.serve_commands import serve_command
 
 sys.path.append(str(Path(__file__).parents[1] / "rollout"))
 from simulated import SPEC as SIMULATED
@@ -232,7 +233,20 @@ def test_the_bucket_is_set_in_one_place(tmp_path):
     copied = shutil.copytree(MANIFESTS, tmp_path / "manifests")
     settings = copied / "settings" / "settings.yaml"
     settings.write_text(settings.read_text().replace("bucket: dwcp ", "bucket: other "))
-    words = ["kubectl", "kustomize", str(copied / "overlays" / "knative")]
-    text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    assert text.count("s3://other/") == len(SERVICES) + 1
-    assert "s3://dwcp/" not in text
+    for overlay, of_samples in (("knative", 0), ("local", 1)):
+        words = ["kubectl", "kustomize", str(copied / "overlays" / overlay)]
+        text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        assert text.count("s3://other/") == len(SERVICES) + 1 + of_samples
+        assert "s3://dwcp/" not in text
+
+
+def test_a_server_keeps_samples_where_an_overlay_asks_for_it_and_has_options_that_it_knows():
+    (plain,) = of_kind("knative", "ServingRuntime")
+    assert plain["spec"]["containers"][0]["args"] == ["/mnt/models"]
+    (runtime,) = of_kind("local", "ServingRuntime")
+    (server,) = runtime["spec"]["containers"]
+    (secret,) = server["envFrom"]
+    keys = {d["metadata"]["name"]: d["stringData"] for d in of_kind("local", "Secret")}
+    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} < set(keys[secret["secretRef"]["name"]])
+    given = serve_command.make_context("serve", list(server["args"])).params
+    assert (given["samples"], given["sample_every"]) == ("s3://dwcp/samples", 1)

@@ -98,7 +98,7 @@ def test_a_killed_server_leaves_whole_files_only(registry, tmp_path):
 
 
 def test_files_together_stay_below_their_bound(tmp_path):
-    log = SampleLog(SampleOptions(tmp_path, max_bytes=20_000))
+    log = SampleLog(SampleOptions(str(tmp_path), max_bytes=20_000))
     for number in range(40):
         log.take(sample(100, at=1e9 + number))
         log.flush()
@@ -109,7 +109,7 @@ def test_files_together_stay_below_their_bound(tmp_path):
 
 
 def test_what_the_thread_cannot_take_is_dropped_and_counted(tmp_path):
-    log = SampleLog(SampleOptions(tmp_path))
+    log = SampleLog(SampleOptions(str(tmp_path)))
     for _ in range(WAITING + 5):
         log.take(sample(2))
     assert log.dropped == 10

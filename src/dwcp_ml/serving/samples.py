@@ -1,14 +1,14 @@
 """A sample of what users asked and were answered, as Parquet, off the path of requests.
 
 A request leaves references to its arrays in a bounded list; a thread turns them into files. When
-the thread cannot keep up, or the disk is full, samples are dropped and counted: a request never
-waits for them.
+the thread cannot keep up, the disk is full or the store does not answer, samples are dropped and
+counted: a request never waits for them.
 """
 
 from __future__ import annotations
 
 import logging
-import tempfile
+import socket
 import threading
 import time
 from collections import deque
@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from dwcp_ml.errors import DwcpError, ParamsError, StorageError
-from dwcp_ml.files import whole_file
+from dwcp_ml.errors import DwcpError, ParamsError
 from dwcp_ml.serving.logs import event
+from dwcp_ml.serving.sample_places import sample_place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import pyarrow as pa
 
@@ -39,14 +38,14 @@ class SampleOptions:
     """Where samples go, how many are taken, and how much of the disk they may have.
 
     Attributes:
-        folder: receives MODEL/VERSION/TIME-NUMBER.parquet.
+        where: a folder or s3://BUCKET/PREFIX; receives MODEL/VERSION/TIME-HOST-NUMBER.parquet.
         every: one in so many requests of users is kept; probes never are.
         rows: of one file; it is written when so many wait, or after ``flush_s``.
         flush_s: longest wait of a sample for its file.
-        max_bytes: of all files; the oldest go first.
+        max_bytes: of all files in a folder; the oldest go first. On S3 the bucket decides.
     """
 
-    folder: Path
+    where: str
     every: int = 100
     rows: int = 10_000
     flush_s: float = 60.0
@@ -71,6 +70,7 @@ class SampleLog:
     def __init__(self, options: SampleOptions) -> None:
         """Nothing is written before ``start``."""
         self.options = options
+        self._place = sample_place(options.where, options.max_bytes)
         self.written = 0
         self.dropped = 0
         self._waiting: deque[Sample] = deque()
@@ -124,7 +124,7 @@ class SampleLog:
         for (model, version), samples in of_version.items():
             count = sum(_rows(sample) for sample in samples)
             try:
-                self._write(self.options.folder / model / version, samples)
+                self._place.put(self._name(model, version, samples[0]), as_table(samples))
                 self.written += count
             except (OSError, DwcpError) as error:
                 self.dropped += count
@@ -136,26 +136,11 @@ class SampleLog:
             self._quarrel_s = now
             event("samples dropped", logging.WARNING, why=str(error), rows=self.dropped)
 
-    def _write(self, folder: Path, samples: Sequence[Sample]) -> None:
-        import pyarrow.parquet as pq
-
-        folder.mkdir(parents=True, exist_ok=True)
+    def _name(self, model: str, version: str, first: Sample) -> str:
+        """Of a file: in the order of time, and never another server's."""
         self._files += 1
-        name = f"{samples[0].time_s:.3f}-{self._files:06d}.parquet"
-        with whole_file(folder / name) as draft:
-            pq.write_table(as_table(samples), draft, compression="zstd")
-        self._make_room()
-
-    def _make_room(self) -> None:
-        """Remove the oldest files until the rest fits."""
-        files = sorted(self.options.folder.rglob("*.parquet"), key=lambda p: p.name)
-        sizes = [file.stat().st_size for file in files]
-        over = sum(sizes) - self.options.max_bytes
-        for file, size in zip(files[:-1], sizes, strict=False):
-            if over <= 0:
-                return
-            file.unlink(missing_ok=True)
-            over -= size
+        stem = f"{first.time_s:.3f}-{socket.gethostname()}-{self._files:06d}"
+        return f"{model}/{version}/{stem}.parquet"
 
 
 def check_samples(options: SampleOptions) -> None:
@@ -163,18 +148,11 @@ def check_samples(options: SampleOptions) -> None:
 
     Raises:
         ParamsError: pyarrow is not installed.
-        StorageError: the folder cannot be written.
+        StorageError: the folder cannot be written, or the address names no bucket.
     """
     if find_spec("pyarrow") is None:
         raise ParamsError("--samples needs pyarrow, which is not installed here")
-    try:
-        options.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=options.folder):
-            pass
-    except OSError as error:
-        raise StorageError(
-            f"samples cannot be written to {options.folder}: {error.strerror}"
-        ) from error
+    sample_place(options.where, options.max_bytes).check()
 
 
 def as_table(samples: Sequence[Sample]) -> pa.Table:
