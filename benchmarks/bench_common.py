@@ -70,21 +70,31 @@ class Turns(NamedTuple):
     ours_s: float
     peer_s: float
     ratio: float
+    ratios: tuple[float, ...]  # of the rounds, in their order
 
 
-def turns(ours: Callable[[], object], peer: Callable[[], object], rounds: int) -> Turns:
-    """Time both in turn, after one untimed call each."""
-    ours()
-    peer()
-    return turns_of(lambda: (_seconds(ours), _seconds(peer)), rounds)
+def turns(
+    ours: Callable[[], object], peer: Callable[[], object], rounds: int, *, warm: bool = True
+) -> Turns:
+    """Time both in turn, the other one first in every second round.
 
-
-def turns_of(pair: Callable[[], tuple[float, float]], rounds: int) -> Turns:
-    """Medians over rounds that yield the seconds of ours and of the peer."""
-    pairs = [pair() for _ in range(rounds)]
-    ratio = statistics.median(a / b for a, b in pairs)
+    Args:
+        ours: to be compared.
+        peer: what it is compared with.
+        rounds: how often both are timed.
+        warm: call each once before, untimed.
+    """
+    if warm:
+        ours()
+        peer()
+    pairs = []
+    for number in range(rounds):
+        first, second = (ours, peer) if number % 2 == 0 else (peer, ours)
+        taken = (_seconds(first), _seconds(second))
+        pairs.append(taken if number % 2 == 0 else taken[::-1])
+    ratios = tuple(a / b for a, b in pairs)
     ours_s, peer_s = (statistics.median(side) for side in zip(*pairs, strict=True))
-    return Turns(ours_s, peer_s, ratio)
+    return Turns(ours_s, peer_s, statistics.median(ratios), ratios)
 
 
 def _seconds(call: Callable[[], object]) -> float:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
-from bench_common import Figure, turns_of
+from bench_common import Figure, turns
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -22,31 +23,42 @@ class Fit(NamedTuple):
     """One call of `fit` that a model's training made."""
 
     network: Any  # as it was trained
-    fresh: Any  # the same network before
+    weights: list[Any]  # before
     arrays: tuple[Any, ...]
     how: dict[str, Any]
     epochs: int
 
 
 def train_figures(given: Namespace) -> list[Figure]:
-    """Training of each Keras model beside a bare `fit` on the very arrays that it fits."""
-    from dwcp_ml import models
-    from dwcp_ml.models import read_params, section
+    """Training of each Keras model beside a bare `fit` on the very arrays that it fits.
 
-    params = read_params(given.params)
+    Each in a process of its own: what one training leaves in memory must not slow the next.
+    """
     found = []
     for name in given.train:
-        kind = models.get(name)
-        shorter = _shorter(section(params, name), given)
-        training, validation = (
-            _examples(kind, given.splits, r, shorter) for r in ("train", "validation")
-        )
-        taken = turns_of(
-            lambda k=kind, t=training, v=validation, s=shorter: _pair(k, t, v, s), given.rounds
-        )
-        note = f"{len(training):,} examples, {shorter.epochs} epochs, {taken.ours_s:.1f} s"
-        found.append(Figure(f"train / fit: {name}", taken.ratio, "x", TIMES_FIT, note=note))
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            found.append(pool.submit(_figure, given, name).result())
     return found
+
+
+def _figure(given: Namespace, name: str) -> Figure:
+    from dwcp_ml import models
+    from dwcp_ml.models import read_params, section
+    from dwcp_ml.models.log import History
+
+    kind = models.get(name)
+    shorter = _shorter(section(read_params(given.params), name), given)
+    examples = tuple(_examples(kind, given.splits, r, shorter) for r in ("train", "validation"))
+    fits = _watched(kind, examples, shorter)  # and what is paid once a process is paid here
+    taken = turns(
+        lambda: kind.fit(*examples, shorter, History()),
+        lambda: [_bare(fit) for fit in fits],
+        given.rounds,
+        warm=False,
+    )
+    note = f"{len(examples[0]):,} examples, {shorter.epochs} epochs, {taken.ours_s:.1f} s"
+    note += f"; rounds {', '.join(f'{ratio:.2f}' for ratio in taken.ratios)}"
+    return Figure(f"train / fit: {name}", taken.ratio, "x", TIMES_FIT, note=note)
 
 
 def _shorter(parameters: ModelParams, given: Namespace) -> ModelParams:
@@ -66,45 +78,35 @@ def _examples(kind: Model, splits: Path, role: Role, parameters: ModelParams) ->
     return kind.examples(parts(splits)[role], parameters)
 
 
-def _pair(
-    kind: Model, training: Examples, validation: Examples, parameters: ModelParams
-) -> tuple[float, float]:
-    """Seconds of the model's own training, and of the bare fits on its arrays."""
+def _watched(kind: Model, examples: tuple[Examples, ...], parameters: ModelParams) -> list[Fit]:
+    """Train, and note what is handed to `fit`."""
+    from dwcp_ml.export import quiet
+    from dwcp_ml.models.log import History
+
+    keras = quiet.keras()
+    own, fits = keras.Model.fit, []
+
+    def noted(network: Any, *arrays: Any, **how: Any) -> Any:
+        weights = network.get_weights()
+        result = own(network, *arrays, **how)
+        fits.append(Fit(network, weights, arrays, how, len(result.epoch)))
+        return result
+
+    with patch.object(keras.Model, "fit", noted):
+        kind.fit(*examples, parameters, History())
+    return fits
+
+
+def _bare(fit: Fit) -> None:
+    """The same network from the same weights on the same arrays, for as many epochs."""
     from dwcp_ml.export import quiet
 
     keras = quiet.keras()
-    own = keras.Model.fit
-    ours_s, fits = _watched(keras, kind, (training, validation), parameters)
-    began = time.perf_counter()
-    for fit in fits:
-        rate = fit.network.optimizer.get_config()["learning_rate"]
-        if isinstance(rate, dict):
-            rate = keras.optimizers.schedules.deserialize(rate)
-        optimizer = keras.optimizers.Adam(rate)
-        fit.fresh.compile(optimizer=optimizer, loss=fit.network.loss, jit_compile=False)
-        own(fit.fresh, *fit.arrays, **fit.how | {"callbacks": None, "epochs": fit.epochs})
-    return ours_s, time.perf_counter() - began
-
-
-def _watched(
-    keras: Any, kind: Model, examples: tuple[Examples, Examples], parameters: ModelParams
-) -> tuple[float, list[Fit]]:
-    """Train, and note what is handed to `fit`; the noting does not count."""
-    from dwcp_ml.models.log import History
-
-    own, fits, aside_s = keras.Model.fit, [], 0.0
-
-    def noted(network: Any, *arrays: Any, **how: Any) -> Any:
-        nonlocal aside_s
-        began = time.perf_counter()
-        fresh = type(network).from_config(network.get_config())
-        fresh.set_weights(network.get_weights())
-        aside_s += time.perf_counter() - began
-        result = own(network, *arrays, **how)
-        fits.append(Fit(network, fresh, arrays, how, len(result.epoch)))
-        return result
-
-    began = time.perf_counter()
-    with patch.object(keras.Model, "fit", noted):
-        kind.fit(*examples, parameters, History())
-    return time.perf_counter() - began - aside_s, fits
+    fresh = type(fit.network).from_config(fit.network.get_config())
+    fresh.set_weights(fit.weights)
+    rate = fit.network.optimizer.get_config()["learning_rate"]
+    if isinstance(rate, dict):
+        rate = keras.optimizers.schedules.deserialize(rate)
+    optimizer = keras.optimizers.Adam(rate)
+    fresh.compile(optimizer=optimizer, loss=fit.network.loss, jit_compile=False)
+    fresh.fit(*fit.arrays, **fit.how | {"callbacks": None, "epochs": fit.epochs})

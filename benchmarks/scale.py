@@ -78,6 +78,31 @@ class Watch:
                     self.python_mb = max(self.python_mb, size)
 
 
+class Others:
+    """How much of the machine other processes, and the host beneath it, took in a while."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._busy_s, self._stolen_s = self._busy()
+
+    @staticmethod
+    def _busy() -> tuple[float, float]:
+        """Processor seconds of processes that are not ours or of our children that ended."""
+        times = psutil.cpu_times()
+        who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        ours = sum(sum(resource.getrusage(one)[:2]) for one in who)
+        return times.user + times.nice + times.system - ours, getattr(times, "steal", 0.0)
+
+    def shares(self) -> dict[str, float]:
+        """Of all cores, since the beginning; children that still run count as others."""
+        busy_s, stolen_s = self._busy()
+        whole = (time.perf_counter() - self._began) * (os.cpu_count() or 1)
+        return {
+            "other_processes": round((busy_s - self._busy_s) / whole, 3),
+            "stolen_by_the_host": round((stolen_s - self._stolen_s) / whole, 3),
+        }
+
+
 def stages(
     spark: Any, work: Path, params: Any, registry: Path, model: str
 ) -> dict[str, Callable[[], Any]]:
@@ -235,16 +260,15 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="Markdown page whose figures are replaced.")
     given = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "SPARK_LOCAL_IP": "127.0.0.1"}
-    load = [os.getloadavg()[0]]
+    others = Others()
     runs = [measure(r, w, given.registry, given.model) for r in given.rows for w in given.workers]
     words = " ".join(str(rows) for rows in given.rows)
-    load.append(os.getloadavg()[0])
     last = runs[-1]
     found = {
         "command": f"python benchmarks/scale.py --rows {words}",
         "model": given.model,
         "cores_of_the_machine": os.cpu_count(),
-        "load": [round(value, 1) for value in load],
+        "shares": others.shares(),
         "runs": runs,
         "shuffle_bytes_a_row": round(last["shuffle_bytes"] / last["rows"], 1),
         "billion": extrapolated(runs),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 BEGIN, END = "<!-- measured: python benchmarks/scale.py -->", "<!-- end of measured -->"
 STAGES = ("simulate", "validate", "split", "score")
+CROWDED = 0.1  # of the machine's processor time taken by others
 EXAMPLE_PRICE = 0.05  # for a core-hour, in any currency
 
 
@@ -34,12 +35,13 @@ def _measured(found: dict[str, Any]) -> Iterator[str]:
     runs = found["runs"]
     yield (
         f"`{found['command']}` on {found['cores_of_the_machine']} cores, scoring {found['model']}. "
-        f"The machine's load was {found['load'][0]:g} before and {found['load'][1]:g} after."
+        f"Meanwhile other processes took {found['shares']['other_processes']:.0%} of the machine's "
+        f"processor time and its host {found['shares']['stolen_by_the_host']:.0%}."
     )
-    if max(found["load"]) > 2 * found["cores_of_the_machine"]:
+    if sum(found["shares"].values()) > CROWDED:
         yield (
-            "**Other work filled the machine meanwhile: its seconds by the clock, and their ratio, "
-            "say nothing here; processor seconds are higher than on a quiet machine.**"
+            "**Seconds by the clock, and their ratio, say little here; processor seconds are "
+            "higher than on a quiet machine.**"
         )
     yield ""
     yield (

@@ -28,7 +28,7 @@ from dwcp_ml.models.consensus_rivals import fit_rivals, normal
 from dwcp_ml.models.keras_training import Schedule, train_network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -126,8 +126,7 @@ class ConsensusLatency:
                 f"{self.name}: no normal window of {params.baseline_steps + params.window} steps "
                 "to train or validate on; lower baseline_steps or give longer series"
             )
-        view, scale = _view(calm[0], params)
-        sequences = [_chunked(lambda x: net.channels(x, view, scale), part) for part in calm]
+        view, scale, sequences = _seen(calm, params)
         network = net.build(
             params.lstm_units, params.dropout, *sequences[0].shape[1:], attention=params.attention
         )
@@ -247,15 +246,25 @@ class ConsensusLatency:
         return consensus_figures(examples, outputs, rivals)
 
 
-def _view(normal_windows: Array, params: ConsensusLatencyParams) -> tuple[net.View, float]:
-    """What the network sees, and the robust deviation of normal log ratios."""
+def _seen(
+    calm: Sequence[Array], params: ConsensusLatencyParams
+) -> tuple[net.View, float, list[Array]]:
+    """What the network sees, the robust deviation of normal log ratios, and what it is fitted to.
+
+    Args:
+        calm: normal windows to train and to validate on, (n, steps, channels) each; the view is
+            that of the first.
+        params: of the model.
+    """
     plain = net.View(params.window, params.spread_floor, (1.0,) * params.context)
-    smooth = _chunked(lambda x: net.prepare(x, plain), normal_windows)
-    scale = max(float(1.4826 * np.median(np.abs(smooth))), 1e-3)
+    smooth = [_chunked(lambda x: net.prepare(x, plain), part) for part in calm]
+    scale = max(float(1.4826 * np.median(np.abs(smooth[0]))), 1e-3)
     if not params.context:
-        return plain, scale
-    changes = _chunked(lambda x: context(x, params.window), normal_windows)
-    return replace(plain, context_scale=scales(changes)), scale
+        # As ``net.channels`` has it, without the medians a second time.
+        return plain, scale, [(part / np.float32(scale))[:, :, None] for part in smooth]
+    changes = _chunked(lambda x: context(x, params.window), calm[0])
+    view = replace(plain, context_scale=scales(changes))
+    return view, scale, [_chunked(lambda x: net.channels(x, view, scale), part) for part in calm]
 
 
 def _chunked(function: Callable[[Array], Any], features: Array) -> Array:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dwcp_ml.errors import ParamsError
 from dwcp_ml.files import as_json
 from dwcp_ml.scale.places import Place, published
 from dwcp_ml.scale.work import Receipt, over_parts
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from dwcp_ml.params import SimulateParams
-
-MOST_NODES = 10_000  # names have four digits, and rows are sorted by name
 
 
 def simulate(
@@ -53,15 +50,9 @@ def simulate(
         tick: progress as (parts done, parts).
 
     Raises:
-        ParamsError: more nodes than names.
         StorageError: the output exists, or cannot be written.
         ScaleError: the job failed.
     """
-    if params.nodes > MOST_NODES:
-        raise ParamsError(
-            f"simulate.nodes is {params.nodes:,}, and node names have four digits: at most "
-            f"{MOST_NODES:,} nodes; simulate more steps of each instead"
-        )
     seed = params.seed if seed is None else seed
     parts = -(-params.nodes // params.nodes_per_part)
     with published(out, replace=replace) as target:

@@ -31,12 +31,23 @@ def cluster():
 
 
 @pytest.fixture(scope="session")
-def images(cluster):
-    """Name in `local` -> the image to use, of the file that `make images` wrote."""
+def images_file(cluster):
+    """What `make images` wrote."""
     if not IMAGES.exists():
         pytest.skip(f"{IMAGES} is not there: make images REGISTRY=...")
-    made = json.loads(IMAGES.read_text())
-    return {f"localhost:5000/dwcp-{name}": made[name] for name in ("serve", "operator")}
+    return IMAGES
+
+
+@pytest.fixture(scope="session")
+def images_of_all(images_file):
+    """Target -> image."""
+    return json.loads(images_file.read_text())
+
+
+@pytest.fixture(scope="session")
+def images(images_of_all):
+    """Name in `local` -> the image to use."""
+    return {f"localhost:5000/dwcp-{name}": images_of_all[name] for name in ("serve", "operator")}
 
 
 @pytest.fixture(scope="session")

@@ -88,14 +88,15 @@ def _node(schema: Schema, i: int, nodes: int, seed: int) -> Node:
     peer = _peer(rng, i, nodes, REGIONS.index(away if link == "wan" else home))
     members = int(rng.choice([3, 5, 7], p=[0.5, 0.35, 0.15]))
     az = "abc"[int(rng.integers(3))]
+    digits = max(4, len(str(nodes - 1)))  # so that names sort as nodes do, which rows follow
     return Node(
         index=i,
-        node_id=f"node-{i:04d}",
-        peer_id=f"node-{peer:04d}",
+        node_id=f"node-{i:0{digits}d}",
+        peer_id=f"node-{peer:0{digits}d}",
         region=home[0],
         az=f"{home[0]}-{az}",
         datacenter_id=f"{home[0]}-{az}{int(rng.integers(1, 3))}",
-        cluster_id=f"group-{i:04d}",
+        cluster_id=f"group-{i:0{digits}d}",
         role="edge" if link == "edge" else ("coordinator" if members > 3 else "worker"),
         longitude=home[2],
         link_type=link,
@@ -114,8 +115,13 @@ def _node(schema: Schema, i: int, nodes: int, seed: int) -> Node:
 
 
 def _peer(rng: np.random.Generator, i: int, nodes: int, region: int) -> int:
-    there = [k for k in range(nodes) if k % len(REGIONS) == region and k != i]
-    return int(rng.choice(there)) if there else (i + 1) % nodes
+    """Another node of the region, or of any if there is none."""
+    there = range(region, nodes, len(REGIONS))
+    among = i in there
+    if len(there) == among:
+        return (i + 1) % nodes
+    place = int(rng.choice(len(there) - among))
+    return there[place + (among and place >= there.index(i))]
 
 
 def _quorum_rtt_ms(rng: np.random.Generator, home: tuple[str, float, float], members: int) -> float:
