@@ -78,29 +78,20 @@ class Watch:
                     self.python_mb = max(self.python_mb, size)
 
 
-class Others:
-    """How much of the machine other processes, and the host beneath it, took in a while."""
+def machine_s() -> tuple[float, float]:
+    """Processor seconds of all processes so far, and those that the host gave to others."""
+    times = psutil.cpu_times()
+    return times.user + times.nice + times.system, getattr(times, "steal", 0.0)
 
-    def __init__(self) -> None:
-        self._began = time.perf_counter()
-        self._busy_s, self._stolen_s = self._busy()
 
-    @staticmethod
-    def _busy() -> tuple[float, float]:
-        """Processor seconds of processes that are not ours or of our children that ended."""
-        times = psutil.cpu_times()
-        who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        ours = sum(sum(resource.getrusage(one)[:2]) for one in who)
-        return times.user + times.nice + times.system - ours, getattr(times, "steal", 0.0)
-
-    def shares(self) -> dict[str, float]:
-        """Of all cores, since the beginning; children that still run count as others."""
-        busy_s, stolen_s = self._busy()
-        whole = (time.perf_counter() - self._began) * (os.cpu_count() or 1)
-        return {
-            "other_processes": round((busy_s - self._busy_s) / whole, 3),
-            "stolen_by_the_host": round((stolen_s - self._stolen_s) / whole, 3),
-        }
+def foreign(runs: list[dict[str, Any]]) -> dict[str, float]:
+    """Shares of the machine's processor time that others took while stages ran."""
+    timed = [stage for run in runs for stage in run["stages"].values()]
+    whole = sum(stage["wall_s"] for stage in timed) * (os.cpu_count() or 1)
+    return {
+        "other_processes": round(sum(stage["other_s"] for stage in timed) / whole, 3),
+        "host": round(sum(stage["stolen_s"] for stage in timed) / whole, 3),
+    }
 
 
 def stages(
@@ -176,6 +167,28 @@ def side(workers: int, folder: Path) -> Iterator[tuple[Any, list[int]]]:
         cluster.close()
 
 
+def timed(stage: Callable[[], Any], roots: list[int]) -> dict[str, Any]:
+    """Seconds and memory of one stage, whose workers' processes are below ``roots``."""
+    busy_s, stolen_s = machine_s()
+    own = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+    began = time.perf_counter()
+    with Watch([os.getpid()]) as whole, Watch(roots) as watch:
+        stage()
+    wall = time.perf_counter() - began
+    own = sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) - own
+    after = machine_s()
+    return {
+        "wall_s": round(wall, 2),
+        "cpu_s": round(watch.used_s if roots else own, 2),
+        # This process, and the JVM that plans for it.
+        "driver_cpu_s": round(own + whole.used_s - watch.used_s, 2) if roots else None,
+        "other_s": round(max(0.0, after[0] - busy_s - own - whole.used_s), 2),
+        "stolen_s": round(after[1] - stolen_s, 2),
+        "python_mb": round(watch.python_mb),
+        "java_mb": round(watch.java_mb),
+    }
+
+
 def measure(rows: int, workers: int, registry: Path, model: str) -> dict[str, Any]:
     """Seconds and memory of every stage."""
     params = models.read_params(ROOT / "params.yaml")
@@ -188,19 +201,7 @@ def measure(rows: int, workers: int, registry: Path, model: str) -> dict[str, An
         with side(workers, work / "cluster") as (spark, roots):
             found["start_s"] = round(time.perf_counter() - began, 1) if workers else 0.0
             for name, stage in stages(spark, work, params, registry, model).items():
-                own = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-                began = time.perf_counter()
-                with Watch(roots) as watch:
-                    stage()
-                wall = time.perf_counter() - began
-                own = sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) - own
-                found["stages"][name] = {
-                    "wall_s": round(wall, 2),
-                    "cpu_s": round(watch.used_s if workers else own, 2),
-                    "driver_cpu_s": round(own, 2) if workers else None,
-                    "python_mb": round(watch.python_mb),
-                    "java_mb": round(watch.java_mb),
-                }
+                found["stages"][name] = timed(stage, roots)
                 print(rows, workers, name, found["stages"][name], flush=True)
             found["shuffle_bytes"] = shuffled(spark) if workers else 0
         found["bytes"] = {
@@ -260,7 +261,6 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="Markdown page whose figures are replaced.")
     given = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "SPARK_LOCAL_IP": "127.0.0.1"}
-    others = Others()
     runs = [measure(r, w, given.registry, given.model) for r in given.rows for w in given.workers]
     words = " ".join(str(rows) for rows in given.rows)
     last = runs[-1]
@@ -268,7 +268,7 @@ def main() -> None:
         "command": f"python benchmarks/scale.py --rows {words}",
         "model": given.model,
         "cores_of_the_machine": os.cpu_count(),
-        "shares": others.shares(),
+        "shares": foreign(runs),
         "runs": runs,
         "shuffle_bytes_a_row": round(last["shuffle_bytes"] / last["rows"], 1),
         "billion": extrapolated(runs),

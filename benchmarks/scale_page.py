@@ -36,7 +36,7 @@ def _measured(found: dict[str, Any]) -> Iterator[str]:
     yield (
         f"`{found['command']}` on {found['cores_of_the_machine']} cores, scoring {found['model']}. "
         f"Meanwhile other processes took {found['shares']['other_processes']:.0%} of the machine's "
-        f"processor time and its host {found['shares']['stolen_by_the_host']:.0%}."
+        f"processor time and its host {found['shares']['host']:.0%}."
     )
     if sum(found["shares"].values()) > CROWDED:
         yield (

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from dwcp_ml.telemetry.dataset import Part
 
-CHUNK = 8192  # rows through TensorFlow at once
+CHUNK = 16_384  # rows through TensorFlow at once
 EPISODES = ("leader_change", "level_shift", "ramp", "variance_burst")
 
 
