@@ -53,11 +53,13 @@ def main() -> None:
             continue
         began = time.monotonic()
         figures = MEASURES[part](given)
+        command = "python benchmarks/bench.py " + " ".join(_command(part))
+        measured = {f.what: asdict(f) | {"met": f.met, "command": command} for f in figures}
+        before = {f["what"]: f for f in known["parts"].get(part, {}).get("figures", [])}
         known["parts"][part] = {
-            "command": "python benchmarks/bench.py " + " ".join(_command(part)),
             "seconds": round(time.monotonic() - began),
             "load": round(os.getloadavg()[0], 1),
-            "figures": [asdict(f) | {"met": f.met} for f in figures],
+            "figures": list((before | measured).values()),
         }
         for figure in figures:
             print(f"{figure.what:44} {figure.value:12,.2f} {figure.unit}", flush=True)
@@ -102,13 +104,12 @@ def table(parts: dict[str, Any]) -> str:
     """One row a figure: asked, measured, whether it holds, how, by which command."""
     lines = ["| figure | asked | measured | met | how | command |", "|---|---:|---:|---|---|---|"]
     for part in (p for p in PARTS if p in parts):
-        command = f"`{parts[part]['command']}`"
         for f in parts[part]["figures"]:
             sign = "≥" if f["least"] else "≤"
             asked = "" if f["bound"] is None else f"{sign} {_number(f['bound'])} {f['unit']}"
             met = {True: "yes", False: "**no**", None: ""}[f["met"]]
             measured = f"{_number(f['value'])} {f['unit']}"
-            cells = (f["what"], asked, measured, met, f["note"], command)
+            cells = (f["what"], asked, measured, met, f["note"], f"`{f['command']}`")
             lines.append("| " + " | ".join(cell.strip() for cell in cells) + " |")
     return "\n".join(lines)
 

@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("targets", nargs="*", help=f"of {', '.join(DOCKERFILES)}; all if left out")
     parser.add_argument("--registry", default="", help="push here, and name images by digest")
     parser.add_argument("--base", default="python:3.11-slim-bookworm", help="image below them")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     if unknown := set(given.targets) - set(DOCKERFILES):
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
     os.environ["BUILDX_NO_DEFAULT_ATTESTATIONS"] = "1"  # a tag is one manifest, not a list
