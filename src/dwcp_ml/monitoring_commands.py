@@ -78,6 +78,7 @@ def _compared(
 
     from dwcp_ml.monitoring.compare import compare_model, compare_values
     from dwcp_ml.monitoring.model import open_model
+    from dwcp_ml.monitoring.versions import answered_last, of_version
 
     with ExitStack() as stack:
         was, now = (stack.enter_context(_nearby(uri)) for uri in (reference, live))
@@ -85,7 +86,8 @@ def _compared(
             if truth is not None:
                 raise ParamsError("--truth says how well a model answered; name it with --model")
             return "telemetry", compare_values(was, now, rule, columns)
-        watched = open_model(stack.enter_context(_version(model)))
+        folder = stack.enter_context(_version(model, answered_last(now)))
+        now, watched = of_version(now, folder.name), open_model(folder)
         later = stack.enter_context(_nearby(truth)) if truth is not None else None
         return watched.name, compare_model(was, now, rule, watched, truth=later, columns=columns)
 
@@ -111,8 +113,11 @@ def _nearby(place: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _version(model: str) -> Iterator[Path]:
-    """The folder of PLACE/NAME[@VERSION]: an exported model, or the latest registered version."""
+def _version(model: str, answered: str | None) -> Iterator[Path]:
+    """The folder of PLACE/NAME[@VERSION]: an exported model, or a registered version.
+
+    Without a version it is the one that ``answered`` last, where that is known, else the latest.
+    """
     from tempfile import TemporaryDirectory
 
     from dwcp_ml.evaluation.artifact import ONNX
@@ -126,9 +131,9 @@ def _version(model: str) -> Iterator[Path]:
         if not version and (folder / name / ONNX).is_file():
             yield folder / name
             return
-        yield folder / name / str(resolve(folder, name, version or None))
+        yield folder / name / str(resolve(folder, name, version or answered))
         return
-    wanted = version or champions(root, [name]).get(name)
+    wanted = version or answered or champions(root, [name]).get(name)
     if wanted is None:
         raise RegistryError(f"{root} holds no version of '{name}'")
     with TemporaryDirectory() as scratch:

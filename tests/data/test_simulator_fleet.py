@@ -1,4 +1,4 @@
-"""Where nodes stand: names in the order of nodes at any size, peers in another region or next door."""
+"""Where nodes stand: names in their order at any size, peers next door or in another region."""
 
 import pytest
 

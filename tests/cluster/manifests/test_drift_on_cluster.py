@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from live_cluster import MANIFESTS, NAMESPACE, address, ask, folder_link, get, kubectl, until
+from live_cluster import MANIFESTS, NAMESPACE, ask, folder_link, get, kubectl, until
 
 TESTS = Path(__file__).parents[2]
 sys.path += [str(TESTS / "pipeline" / "kubeflow"), str(TESTS / "model")]
@@ -51,7 +51,7 @@ def gateway():
     until(lambda: answers(f"http://{NODE}:{PORT}/-/ready"))
     yield f"http://{NODE}:{PORT}"
     for one in objects:
-        kubectl("-n", of["namespace"], "delete", one["kind"], of["name"])
+        kubectl("-n", of["namespace"], "delete", one["kind"], of["name"], "--ignore-not-found")
     process.terminate()
     process.wait()
 
