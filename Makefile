@@ -56,7 +56,8 @@ images: setup ## build all container images, push them to REGISTRY, write build/
 
 test-docker: setup ## build the images with Docker and test them
 	@$(BIN)/python tools/images.py build/local-images.json
-	@PATH="$(CURDIR)/$(BIN):$$PATH" DWCP_SERVE_IMAGE=dwcp-serve DWCP_IMAGES=build/local-images.json \
+	@PATH="$(CURDIR)/$(BIN):$$PATH" DWCP_SERVE_IMAGE=dwcp-serve DWCP_SAMPLES_IMAGE=dwcp-serve-samples \
+	  DWCP_IMAGES=build/local-images.json \
 	  pytest tests/serving/test_serving_image.py tests/docker
 
 test-cluster: images ## test Kubeflow, manifests and rollouts on the cluster that KUBECONFIG names

@@ -25,7 +25,8 @@ from dwcp_ml.files import write_json
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = (".dockerignore", "LICENSE", "pyproject.toml", "schemas", "src", "uv.lock")
 TRAIN = ("pipeline", "data", "sklearn", "tensorflow", "operator", "spark")
-DOCKERFILES = dict.fromkeys(TRAIN, "Dockerfile.train") | {"serve": "Dockerfile.serve"}
+SERVE = ("serve", "serve-samples")
+DOCKERFILES = dict.fromkeys(TRAIN, "Dockerfile.train") | dict.fromkeys(SERVE, "Dockerfile.serve")
 LABEL = "org.opencontainers.image"
 
 

@@ -4,8 +4,7 @@
 set -euo pipefail
 target=$1 version=${2#v}
 name=$REGISTRY/dwcp-$target
-file=Dockerfile.train
-[ "$target" = serve ] && file=Dockerfile.serve
+case $target in serve*) file=Dockerfile.serve ;; *) file=Dockerfile.train ;; esac
 mkdir -p build
 docker buildx build --file "$file" --target "$target" --push --tag "$name:$version" \
   --sbom=true --provenance=mode=max --metadata-file "build/$target.json" \

@@ -151,7 +151,9 @@ def check_samples(options: SampleOptions) -> None:
         StorageError: the folder cannot be written, or the address names no bucket.
     """
     if find_spec("pyarrow") is None:
-        raise ParamsError("--samples needs pyarrow, which is not installed here")
+        raise ParamsError(
+            "--samples needs pyarrow, which is not here; the image dwcp-serve-samples has it"
+        )
     sample_place(options.where, options.max_bytes).check()
 
 

@@ -56,7 +56,8 @@ def store(images):
 def deployed(images, tmp_path_factory):
     """Everything of `local` but the services, which the first rollouts make."""
     folder = tmp_path_factory.mktemp("live")
-    named = {f"localhost:5000/dwcp-{name}": images[name] for name in ("serve", "operator")}
+    used = ("serve-samples", "operator")
+    named = {f"localhost:5000/dwcp-{name}": images[name] for name in used}
     variant(folder, "local", named, small=False)
     whole = yaml.safe_load((folder / "kustomization.yaml").read_text())
     whole["patches"] = [

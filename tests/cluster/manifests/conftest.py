@@ -47,7 +47,8 @@ def images_of_all(images_file):
 @pytest.fixture(scope="session")
 def images(images_of_all):
     """Name in `local` -> the image to use."""
-    return {f"localhost:5000/dwcp-{name}": images_of_all[name] for name in ("serve", "operator")}
+    used = ("serve", "serve-samples", "operator")
+    return {f"localhost:5000/dwcp-{name}": images_of_all[name] for name in used}
 
 
 @pytest.fixture(scope="session")
