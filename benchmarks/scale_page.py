@@ -33,12 +33,15 @@ def write_page(page: Path, found: dict[str, Any]) -> None:
 
 def _measured(found: dict[str, Any]) -> Iterator[str]:
     runs = found["runs"]
-    yield (
-        f"`{found['command']}` on {found['cores_of_the_machine']} cores, scoring {found['model']}. "
-        f"Meanwhile other processes took {found['shares']['other_processes']:.0%} of the machine's "
-        f"processor time and its host {found['shares']['host']:.0%}."
-    )
-    if sum(found["shares"].values()) > CROWDED:
+    shares = found["shares"]  # null in a run that could not tell them
+    cores = found["cores_of_the_machine"]
+    yield f"`{found['command']}` on {cores} cores, scoring {found['model']}."
+    if shares:
+        yield (
+            f"Meanwhile other processes took {shares['other_processes']:.0%} of the machine's "
+            f"processor time and its host {shares['host']:.0%}."
+        )
+    if shares and sum(shares.values()) > CROWDED:
         yield (
             "**Seconds by the clock, and their ratio, say little here; processor seconds are "
             "higher than on a quiet machine.**"
